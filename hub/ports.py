@@ -1,0 +1,98 @@
+"""The ports: what the core wants of the world, as Protocols. Adapters implement them, each twice: memory and real."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping, Protocol, Sequence, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRecord:
+    """A record to write. ``headers`` are for operators' eyes; no check rests on them."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingRecord:
+    """A record that was read, with its place. ``timestamp_ms`` is the broker's."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+Position = tuple[str, int]
+"""A topic and a partition."""
+
+
+class BusProducer(Protocol):
+    """Writes records with all acknowledgements, in order for one key."""
+
+    async def start(self) -> None: ...
+
+    async def send(self, records: Sequence[OutgoingRecord]) -> None:
+        """Returns when every record is acknowledged by all in-sync replicas; order within the call is kept per key.
+
+        Raises ``UnavailableError``: any prefix or subset may have been written; sending the same again is right.
+        Raises ``ConfigError`` where the broker refuses for good (authorization, record too large).
+        """
+
+    async def stop(self) -> None: ...
+
+
+class BusConsumer(Protocol):
+    """Reads as a member of a consumer group. Nothing is committed unless :meth:`commit` is called."""
+
+    async def start(self) -> None: ...
+
+    async def poll(self, *, max_records: int, timeout: float) -> Sequence[IncomingRecord]:
+        """Up to ``max_records`` in offset order within each partition; empty after ``timeout`` seconds without any.
+
+        Raises ``UnavailableError``, ``ConfigError`` (not authorized).
+        """
+
+    async def commit(self, positions: Mapping[Position, int]) -> None:
+        """Store the next offset to read for each. Raises ``UnavailableError`` (after a rebalance: drop what is held)."""
+
+    async def seek_to_committed(self) -> None:
+        """Go back to what was committed: after a failure, everything that came later is read again."""
+
+    def assignment(self) -> frozenset[Position]:
+        """What this member reads now."""
+
+    def generation(self) -> int:
+        """Changes with every rebalance: what was polled under another generation must not be committed."""
+
+    async def lag(self) -> Mapping[Position, int]:
+        """Records between this member's position and the end of each partition."""
+
+    async def stop(self) -> None: ...
+
+
+class Clock(Protocol):
+    """The time. Injected, so that tests make it jump."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back."""
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Where the core's facts go. Names and labels are declared in hub/metrics.py, once."""
+
+    def increment(self, name: str, amount: float = 1, /, **labels: str) -> None: ...
+
+    def observe(self, name: str, value: float, /, **labels: str) -> None: ...
+
+    def gauge(self, name: str, value: float, /, **labels: str) -> None: ...

@@ -1,0 +1,98 @@
+"""Composite signatures: ML-DSA-65 AND Ed25519 (LAMPS composite signatures draft, id-MLDSA65-Ed25519-SHA512).
+
+Both halves must verify. Keys and signatures are raw concatenations, ML-DSA first: public key 1952 + 32 bytes, private
+seeds 32 + 32, signature 3309 + 64. The component keys are used nowhere else. docs/spec/: "Composite signatures".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
+
+from hub.errors import RejectedError
+
+_PREFIX: Final = b"CompositeAlgorithmSignatures2025"
+_LABEL: Final = b"COMPSIG-MLDSA65-Ed25519-SHA512"
+
+_MLDSA_PUBLIC: Final = 1952
+_MLDSA_SIGNATURE: Final = 3309
+PUBLIC_LENGTH: Final = _MLDSA_PUBLIC + 32
+SIGNATURE_LENGTH: Final = _MLDSA_SIGNATURE + 64
+SEED_LENGTH: Final = 64
+
+
+class SignatureInvalid(RejectedError):
+    """One half of a composite signature, or both, do not verify."""
+
+    code = "signature.invalid"
+
+
+class KeyMalformed(RejectedError):
+    """Bytes that are not a key of the kind that is wanted."""
+
+    code = "key.malformed"
+
+
+def _to_sign(context: bytes, message: bytes) -> bytes:
+    if not 0 < len(context) <= 255:
+        raise ValueError("a context of 1 to 255 bytes is wanted")
+    return _PREFIX + _LABEL + bytes([len(context)]) + context + hashlib.sha512(message).digest()
+
+
+class VerifyKey:
+    """A composite public key. ``key_id`` is SHA-256 over a label and the raw key: 32 bytes."""
+
+    __slots__ = ("_ed25519", "_mldsa", "key_id", "raw")
+
+    def __init__(self, raw: bytes) -> None:
+        if len(raw) != PUBLIC_LENGTH:
+            raise KeyMalformed("not a composite public key", length=len(raw), wanted=PUBLIC_LENGTH)
+        self.raw = raw
+        self._mldsa = MLDSA65PublicKey.from_public_bytes(raw[:_MLDSA_PUBLIC])
+        self._ed25519 = Ed25519PublicKey.from_public_bytes(raw[_MLDSA_PUBLIC:])
+        self.key_id: bytes = hashlib.sha256(b"cgi-hub/v1/signing-key-id\0" + raw).digest()
+
+    def verify(self, context: bytes, message: bytes, signature: bytes) -> None:
+        """Raises :class:`SignatureInvalid` unless both halves verify under ``context``."""
+        if len(signature) != SIGNATURE_LENGTH:
+            raise SignatureInvalid("not a composite signature", length=len(signature), wanted=SIGNATURE_LENGTH)
+        signed = _to_sign(context, message)
+        try:
+            self._ed25519.verify(signature[_MLDSA_SIGNATURE:], signed)
+            self._mldsa.verify(signature[:_MLDSA_SIGNATURE], signed, _LABEL)
+        except InvalidSignature as error:
+            raise SignatureInvalid("the composite signature does not verify") from error
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, VerifyKey) and other.raw == self.raw
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+
+class SigningKey:
+    """A composite private key, from two seeds."""
+
+    __slots__ = ("_ed25519", "_mldsa", "public", "seed")
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != SEED_LENGTH:
+            raise KeyMalformed("not a composite private key", length=len(seed), wanted=SEED_LENGTH)
+        self.seed = seed
+        self._mldsa = MLDSA65PrivateKey.from_seed_bytes(seed[:32])
+        self._ed25519 = Ed25519PrivateKey.from_private_bytes(seed[32:])
+        self.public = VerifyKey(
+            self._mldsa.public_key().public_bytes_raw() + self._ed25519.public_key().public_bytes_raw()
+        )
+
+    def sign(self, context: bytes, message: bytes) -> bytes:
+        """3373 bytes over ``message``. ``context`` names the kind of thing that is signed: one for each."""
+        signed = _to_sign(context, message)
+        return self._mldsa.sign(signed, _LABEL) + self._ed25519.sign(signed)
+
+    def __repr__(self) -> str:
+        return f"SigningKey(key_id={self.public.key_id.hex()[:16]})"
