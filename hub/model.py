@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import Any, Final, Mapping, NewType
+from typing import Any, Final, NewType
 from uuid import UUID
 
 from hub.errors import RejectedError

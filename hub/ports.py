@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Mapping, Protocol, Sequence, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,14 @@ class BusConsumer(Protocol):
 
     async def start(self) -> None: ...
 
-    async def poll(self, *, max_records: int, timeout: float) -> Sequence[IncomingRecord]:
-        """Up to ``max_records`` in offset order within each partition; empty after ``timeout`` seconds without any.
+    async def poll(self, *, max_records: int, wait: float) -> Sequence[IncomingRecord]:
+        """Up to ``max_records`` in offset order within each partition; empty after ``wait`` seconds without any.
 
         Raises ``UnavailableError``, ``ConfigError`` (not authorized).
         """
 
     async def commit(self, positions: Mapping[Position, int]) -> None:
-        """Store the next offset to read for each. Raises ``UnavailableError`` (after a rebalance: drop what is held)."""
+        """Store the next offset to read for each. Raises ``UnavailableError`` (a rebalance: drop what is held)."""
 
     async def seek_to_committed(self) -> None:
         """Go back to what was committed: after a failure, everything that came later is read again."""
