@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from hub.metrics import CounterName, GaugeName, HistogramName
+
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRecord:
@@ -92,8 +94,8 @@ class Clock(Protocol):
 class Observer(Protocol):
     """Where the core's facts go. Names and labels are declared in hub/metrics.py, once."""
 
-    def increment(self, name: str, amount: float = 1, /, **labels: str) -> None: ...
+    def increment(self, name: CounterName, amount: float = 1, /, **labels: str) -> None: ...
 
-    def observe(self, name: str, value: float, /, **labels: str) -> None: ...
+    def observe(self, name: HistogramName, value: float, /, **labels: str) -> None: ...
 
-    def gauge(self, name: str, value: float, /, **labels: str) -> None: ...
+    def gauge(self, name: GaugeName, value: float, /, **labels: str) -> None: ...
