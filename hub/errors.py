@@ -59,3 +59,36 @@ class InvariantError(HubError):
     """What cannot happen has happened. The process stops."""
 
     code = "invariant"
+
+
+# --- leaves that several modules raise --------------------------------------------------------------------------------
+
+
+class BusUnavailable(UnavailableError):
+    """The broker cannot be reached, has no quorum, or did not acknowledge in time."""
+
+    code = "bus.unavailable"
+
+
+class BusRebalanced(UnavailableError):
+    """The consumer group has handed the partitions out anew: what was polled before must be dropped."""
+
+    code = "bus.rebalanced"
+
+
+class BusNotAuthorized(ConfigError):
+    """The broker does not let this principal do that, or does not accept its certificate."""
+
+    code = "bus.not_authorized"
+
+
+class BusTopicUnknown(ConfigError):
+    """The topic does not exist on the broker (nothing is created automatically)."""
+
+    code = "bus.topic_unknown"
+
+
+class BusRecordTooLarge(ConfigError):
+    """The record is larger than the topic takes."""
+
+    code = "bus.record_too_large"
