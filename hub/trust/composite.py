@@ -24,6 +24,18 @@ PUBLIC_LENGTH: Final = _MLDSA_PUBLIC + 32
 SIGNATURE_LENGTH: Final = _MLDSA_SIGNATURE + 64
 SEED_LENGTH: Final = 64
 
+_FIELD: Final = 2**255 - 19
+# y of the eight points of small order (RFC 8032 5.1): under such a key anyone can make the Ed25519 half
+_SMALL_ORDER: Final = frozenset(
+    {
+        0,
+        1,
+        _FIELD - 1,
+        0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+        0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+    }
+)
+
 
 class SignatureInvalid(RejectedError):
     """One half of a composite signature, or both, do not verify."""
@@ -44,13 +56,19 @@ def _to_sign(context: bytes, message: bytes) -> bytes:
 
 
 class VerifyKey:
-    """A composite public key. ``key_id`` is SHA-256 over a label and the raw key: 32 bytes."""
+    """A composite public key. ``key_id`` is SHA-256 over a label and the raw key: 32 bytes.
+
+    Raises :class:`KeyMalformed`: another length, or an Ed25519 half of small order or not canonical.
+    """
 
     __slots__ = ("_ed25519", "_mldsa", "key_id", "raw")
 
     def __init__(self, raw: bytes) -> None:
         if len(raw) != PUBLIC_LENGTH:
             raise KeyMalformed("not a composite public key", length=len(raw), wanted=PUBLIC_LENGTH)
+        y = int.from_bytes(raw[_MLDSA_PUBLIC:], "little") & (2**255 - 1)
+        if y >= _FIELD or y in _SMALL_ORDER:
+            raise KeyMalformed("not a composite public key: the Ed25519 half is of small order or not canonical")
         self.raw = raw
         self._mldsa = MLDSA65PublicKey.from_public_bytes(raw[:_MLDSA_PUBLIC])
         self._ed25519 = Ed25519PublicKey.from_public_bytes(raw[_MLDSA_PUBLIC:])

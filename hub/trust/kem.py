@@ -32,6 +32,8 @@ OVERHEAD: Final = 1120 + 16
 
 _SUITE: Final = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 
+_PROBE: Final = X25519PrivateKey.from_private_bytes(b"\x01" * 32)
+
 
 class WrapUnopenable(RejectedError):
     """The wrap does not open with this key under this ``info``."""
@@ -40,7 +42,10 @@ class WrapUnopenable(RejectedError):
 
 
 class KemPublicKey:
-    """A recipient's public key. ``kem_id`` is SHA-256 over a label and the raw key: 32 bytes."""
+    """A recipient's public key. ``kem_id`` is SHA-256 over a label and the raw key: 32 bytes.
+
+    Raises :class:`KeyMalformed`: another length, or a half out of range or of small order.
+    """
 
     __slots__ = ("_key", "kem_id", "raw")
 
@@ -52,7 +57,12 @@ class KemPublicKey:
             mlkem = MLKEM768PublicKey.from_public_bytes(raw[:_MLKEM_PUBLIC])
         except ValueError as error:
             raise KeyMalformed("not an X-Wing public key: the ML-KEM half is out of range") from error
-        self._key = MLKEM768X25519PublicKey(mlkem, X25519PublicKey.from_public_bytes(raw[_MLKEM_PUBLIC:]))
+        x25519 = X25519PublicKey.from_public_bytes(raw[_MLKEM_PUBLIC:])
+        try:  # RFC 7748 6.1: a point of small order. Found here, it costs its agency a key; in seal(), everyone's flush
+            _PROBE.exchange(x25519)
+        except ValueError as error:
+            raise KeyMalformed("not an X-Wing public key: the X25519 half is of small order") from error
+        self._key = MLKEM768X25519PublicKey(mlkem, x25519)
         self.kem_id: bytes = hashlib.sha256(b"cgi-hub/v1/kem-key-id\0" + raw).digest()
 
     def seal(self, info: bytes, plaintext: bytes) -> bytes:
