@@ -1,8 +1,8 @@
 """What others published, run against hub/trust/composite.py and hub/trust/kem.py.
 
 ``tests/vectors/published/`` has what an independent implementation (Bouncy Castle) made; ``cryptography-vectors``
-brings the HPKE and the ML-DSA files. The LAMPS draft's own file runs where ``CGI_HUB_PUBLISHED_VECTORS`` names a folder with a
-clone of ``draft-composite-sigs`` in it (docs/spec/vectors.md).
+brings the HPKE and the ML-DSA files. The LAMPS draft's own file runs where ``CGI_HUB_PUBLISHED_VECTORS`` names a
+folder with a clone of ``draft-composite-sigs`` in it (docs/spec/vectors.md).
 """
 
 from __future__ import annotations
