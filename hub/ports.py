@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -67,6 +67,16 @@ class BusConsumer(Protocol):
 
     async def seek_to_committed(self) -> None:
         """Go back to what was committed: after a failure, everything that came later is read again."""
+
+    async def hold(self, positions: Mapping[Position, int]) -> None:
+        """Give nothing more of these partitions until :meth:`release`, and then from these offsets on.
+
+        One partition that must wait (a bundle made under a newer directory) does not stop the others. A rebalance or
+        :meth:`seek_to_committed` ends every hold. A partition that is not assigned is left out.
+        """
+
+    async def release(self, positions: Collection[Position]) -> None:
+        """End the hold of these partitions. One that is not held or not assigned is left out."""
 
     def assignment(self) -> frozenset[Position]:
         """What this member reads now."""
