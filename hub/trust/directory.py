@@ -1,0 +1,495 @@
+"""The directory: a frozen snapshot of who is who, signed by the custodians, k of n. docs/spec/directory.md.
+
+Pure: bytes come in, a :class:`Directory` or a refusal comes out; the caller brings the pinned :class:`Root`, the time
+and the highest version it has seen, and must remember the new one (hub/adapters/files.py does). The steps of
+verification are numbered in :func:`verify_snapshot` as in section 6 of the specification.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from pydantic import ValidationError
+
+from hub.errors import ConfigError, RejectedError, UnavailableError
+from hub.model import (
+    AgencyId,
+    Agreement,
+    NameInvalid,
+    Purpose,
+    parse_agency_id,
+    parse_compartment,
+    parse_handling,
+)
+from hub.trust.composite import KeyMalformed, SignatureInvalid, VerifyKey
+from hub.trust.kem import KemPublicKey
+from hub.trust.signed_json import Strict, first_fault, read_strict_json
+from hub.trust.snapshot_form import AgreementForm, PayloadForm, RootForm, SnapshotForm
+from hub.trust.statement import KeyStatement, SignedStatement, SigningKeyEntry, verify_statement
+
+DIRECTORY_CONTEXT: Final = b"cgi-hub/v1/directory"
+"""What a custodian signs under (docs/spec/directory.md 5.2)."""
+
+MAX_SNAPSHOT: Final = 32 * 1024 * 1024
+"""Bytes of a whole snapshot file."""
+MAX_CUSTODIANS: Final = 32
+MAX_AHEAD_MS: Final = 5 * 60 * 1000
+"""How far ``issued_at`` may be ahead of the reader's clock."""
+
+_EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", re.ASCII)
+_AGREEMENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/#-]{0,79}", re.ASCII)
+
+
+# --- refusals of a snapshot -------------------------------------------------------------------------------------------
+
+
+class RootInvalid(ConfigError):
+    """The pinned root is not one: no threshold that can be met, or one key under two names."""
+
+    code = "root.invalid"
+
+
+class DirectoryMalformed(RejectedError):
+    """Bytes that are not a directory snapshot, or one that contradicts itself."""
+
+    code = "directory.malformed"
+
+
+class DirectoryUnsigned(RejectedError):
+    """No custodian's signature at all."""
+
+    code = "directory.unsigned"
+
+
+class DirectoryTooFewSignatures(RejectedError):
+    """Fewer distinct custodians have signed than the root's threshold."""
+
+    code = "directory.too_few_signatures"
+
+
+class DirectoryOtherHub(RejectedError):
+    """A well-signed directory of another hub."""
+
+    code = "directory.other_hub"
+
+
+class DirectoryRolledBack(RejectedError):
+    """A version, of the directory or of one agency's statement, below one already seen."""
+
+    code = "directory.rolled_back"
+
+
+class DirectoryEquivocation(RejectedError):
+    """Two different directories under one version number: the custodians signed both. An alarm."""
+
+    code = "directory.equivocation"
+
+
+class DirectoryKeyShared(RejectedError):
+    """One key listed for two agencies, or for two roles."""
+
+    code = "directory.key_shared"
+
+
+class DirectoryExpired(UnavailableError):
+    """Nobody signed a newer directory in time: nothing may be decided by this one."""
+
+    code = "directory.expired"
+
+
+class DirectoryNotYetValid(UnavailableError):
+    """Issued in the reader's future: one of the two clocks is wrong."""
+
+    code = "directory.not_yet_valid"
+
+
+# --- refusals of a look-up --------------------------------------------------------------------------------------------
+
+
+class PublisherUnknown(RejectedError):
+    code = "publisher.unknown"
+
+
+class PublisherSuspended(RejectedError):
+    code = "publisher.suspended"
+
+
+class SigningKeyUnknown(RejectedError):
+    code = "signing_key.unknown"
+
+
+class SigningKeyRevoked(RejectedError):
+    code = "signing_key.revoked"
+
+
+class SigningKeyExpired(RejectedError):
+    code = "signing_key.expired"
+
+
+class SigningKeyNotYetValid(RejectedError):
+    code = "signing_key.not_yet_valid"
+
+
+class RecipientUnknown(RejectedError):
+    code = "recipient.unknown"
+
+
+class RecipientSuspended(RejectedError):
+    code = "recipient.suspended"
+
+
+class KemKeyNone(RejectedError):
+    """The recipient lists no KEM key that is valid now: nothing can be sealed to it."""
+
+    code = "kem_key.none"
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Custodian:
+    """One of the n key holders. ``name`` is for people."""
+
+    name: str
+    key: VerifyKey
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """What a site pins: the hub's id, the custodians' keys, and how many of them must sign.
+
+    Raises :class:`RootInvalid` where the threshold cannot be met or two custodians share a key or half of one.
+    """
+
+    hub: AgencyId
+    custodians: tuple[Custodian, ...]
+    threshold: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= len(self.custodians) <= MAX_CUSTODIANS:
+            raise RootInvalid(
+                "the threshold must be at least 1 and at most the number of custodians",
+                threshold=self.threshold,
+                custodians=len(self.custodians),
+                most=MAX_CUSTODIANS,
+            )
+        # Half a key shared would let one holder's loss weaken two custodians (docs/spec/directory.md 3.3).
+        halves = [half for c in self.custodians for half in (c.key.raw[:-32], c.key.raw[-32:])]
+        if len(set(halves)) != len(halves):
+            raise RootInvalid("two custodians share a key, or half of one")
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyEntry:
+    """An agency as the custodians list it, with its own key statement. Not ``active`` = suspended."""
+
+    agency_id: AgencyId
+    name: str
+    active: bool
+    identity: VerifyKey
+    statement: KeyStatement
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Directory:
+    """A verified snapshot. Equal and hashed by ``digest`` (SHA-256 of the signed payload). Times in ms since 1970.
+
+    Build one with :func:`verify_snapshot`; there is no other way that checks anything.
+    """
+
+    hub: AgencyId
+    version: int
+    issued_at_ms: int
+    expires_at_ms: int
+    digest: bytes
+    entries: Mapping[AgencyId, AgencyEntry]
+    all_agreements: tuple[Agreement, ...]
+    _agreements: Mapping[tuple[AgencyId, AgencyId], tuple[Agreement, ...]] = field(init=False, repr=False)
+    _recipients: Mapping[AgencyId, tuple[AgencyId, ...]] = field(init=False, repr=False)
+    _signing: Mapping[AgencyId, Mapping[bytes, SigningKeyEntry]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        pairs: dict[tuple[AgencyId, AgencyId], list[Agreement]] = {}
+        for agreement in sorted(self.all_agreements, key=lambda a: a.agreement_id):
+            pairs.setdefault((agreement.originator, agreement.recipient), []).append(agreement)
+        recipients: dict[AgencyId, list[AgencyId]] = {}
+        for originator, recipient in sorted(pairs):
+            recipients.setdefault(originator, []).append(recipient)
+        object.__setattr__(self, "_agreements", {pair: tuple(found) for pair, found in pairs.items()})
+        object.__setattr__(self, "_recipients", {agency: tuple(found) for agency, found in recipients.items()})
+        signing = {
+            agency: {key.key.key_id: key for key in entry.statement.signing_keys}
+            for agency, entry in self.entries.items()
+        }
+        object.__setattr__(self, "_signing", signing)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Directory) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def agency(self, agency: AgencyId) -> AgencyEntry | None:
+        """The entry, or ``None``."""
+        return self.entries.get(agency)
+
+    def all_agencies(self) -> tuple[AgencyEntry, ...]:
+        """Every entry, ordered by agency."""
+        return tuple(self.entries.values())
+
+    def agreements(self, originator: AgencyId, recipient: AgencyId) -> tuple[Agreement, ...]:
+        """What was agreed between the two in that direction, ordered by id, past and future ones too."""
+        return self._agreements.get((originator, recipient), ())
+
+    def recipients(self, originator: AgencyId) -> tuple[AgencyId, ...]:
+        """Who has any agreement with ``originator``, ordered."""
+        return self._recipients.get(originator, ())
+
+    def signing_key(self, agency: AgencyId, key_id: bytes, now_ms: int) -> VerifyKey:
+        """The key that ``agency`` may sign flushes with at ``now_ms``.
+
+        Raises :class:`PublisherUnknown`, :class:`PublisherSuspended`, :class:`SigningKeyUnknown`,
+        :class:`SigningKeyRevoked`, :class:`SigningKeyExpired`, :class:`SigningKeyNotYetValid`.
+        """
+        entry = self.entries.get(agency)
+        if entry is None:
+            raise PublisherUnknown("the directory lists no such agency", agency=agency, directory_version=self.version)
+        if not entry.active:
+            raise PublisherSuspended("the agency is suspended", agency=agency, directory_version=self.version)
+        key = self._signing[agency].get(key_id)
+        facts = {"agency": agency, "key_id": key_id.hex()[:16], "directory_version": self.version}
+        if key is None:
+            raise SigningKeyUnknown("the agency lists no such signing key", **facts)
+        if key.revoked_at_ms is not None and now_ms >= key.revoked_at_ms:
+            raise SigningKeyRevoked("the signing key is revoked", revoked_at_ms=key.revoked_at_ms, **facts)
+        if now_ms >= key.not_after_ms:
+            raise SigningKeyExpired("the signing key has expired", not_after_ms=key.not_after_ms, **facts)
+        if now_ms < key.not_before_ms:
+            raise SigningKeyNotYetValid("the signing key is not valid yet", not_before_ms=key.not_before_ms, **facts)
+        return key.key
+
+    def kem_key(self, agency: AgencyId, now_ms: int) -> KemPublicKey:
+        """The key to wrap to for ``agency`` at ``now_ms``: the last that has begun and still holds (4.4).
+
+        Raises :class:`RecipientUnknown`, :class:`RecipientSuspended`, :class:`KemKeyNone`.
+        """
+        entry = self.entries.get(agency)
+        if entry is None:
+            raise RecipientUnknown("the directory lists no such agency", agency=agency, directory_version=self.version)
+        if not entry.active:
+            raise RecipientSuspended("the agency is suspended", agency=agency, directory_version=self.version)
+        for key in reversed(entry.statement.kem_keys):
+            if key.usable(now_ms):
+                return key.key
+        raise KemKeyNone("the agency lists no KEM key that is valid now", agency=agency, directory_version=self.version)
+
+    def statement_versions(self) -> dict[AgencyId, int]:
+        """Each agency's statement version: what a reader remembers beside the directory's own version."""
+        return {agency: entry.statement.version for agency, entry in self.entries.items()}
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+_F = TypeVar("_F", bound=Strict)
+
+
+def _parse(form: type[_F], raw: bytes, what: str) -> _F:
+    if len(raw) > MAX_SNAPSHOT:
+        raise DirectoryMalformed(f"{what} is too long", length=len(raw), most=MAX_SNAPSHOT)
+    try:
+        return form.model_validate(read_strict_json(raw))
+    except ValidationError as error:
+        raise DirectoryMalformed(f"not {what}: {first_fault(error)}") from error
+    except ValueError as error:
+        raise DirectoryMalformed(f"not {what}: {error}") from error
+
+
+def parse_envelope(raw: bytes) -> SnapshotForm:
+    """A snapshot file's payload and signatures, nothing verified. Raises :class:`DirectoryMalformed`."""
+    return _parse(SnapshotForm, raw, "a directory snapshot")
+
+
+def parse_root(raw: bytes) -> Root:
+    """A root file's bytes. Raises :class:`RootInvalid`. Nothing vouches for a root but the hand that brought it."""
+    try:
+        form = _parse(RootForm, raw, "a root file")
+        custodians = tuple(Custodian(c.name, VerifyKey(c.key)) for c in form.custodians)
+        return Root(parse_agency_id(form.hub), custodians, form.threshold)
+    except RejectedError as error:
+        raise RootInvalid(error.message, **error.details) from error
+
+
+def verify_snapshot(raw: bytes, *, root: Root, now_ms: int, at_least_version: int) -> Directory:
+    """A snapshot file's bytes as a :class:`Directory` that may be decided by at ``now_ms`` (docs/spec/directory.md 6).
+
+    ``at_least_version`` is the highest version the caller has seen, 0 at first. The caller must still: remember the
+    version, the digest and the statements' versions durably, and refuse with :func:`check_succession` against them.
+
+    Raises :class:`DirectoryMalformed`, :class:`DirectoryUnsigned`, :class:`DirectoryTooFewSignatures`,
+    :class:`DirectoryOtherHub`, :class:`DirectoryRolledBack`, :class:`DirectoryNotYetValid`, :class:`DirectoryExpired`,
+    :class:`DirectoryKeyShared`, and of the statements ``StatementSignatureInvalid``, ``StatementMalformed``,
+    ``StatementOfAnother``.
+    """
+    # 1. The envelope, and nothing of what is inside it.
+    envelope = parse_envelope(raw)
+    # 2. Enough distinct custodians over the payload as it arrived.
+    _verify_custodians(envelope, root)
+    # 3. The payload's form, hub, version and times.
+    payload = _parse(PayloadForm, envelope.payload, "a directory")
+    if payload.hub != root.hub:
+        raise DirectoryOtherHub("the directory is another hub's", wanted=root.hub, found=payload.hub[:40])
+    if payload.version < at_least_version:
+        raise DirectoryRolledBack(
+            "the directory is older than one already seen", version=payload.version, seen=at_least_version
+        )
+    check_times(payload.issued_at_ms, payload.expires_at_ms, version=payload.version, now_ms=now_ms)
+    # 4. Every agency's key statement by its identity key; no key for two holders.
+    entries = _read_agencies(payload, root)
+    # 5. Agreements between listed agencies, each id once.
+    agreements = _read_agreements(payload, entries)
+    return Directory(
+        root.hub,
+        payload.version,
+        payload.issued_at_ms,
+        payload.expires_at_ms,
+        hashlib.sha256(envelope.payload).digest(),
+        MappingProxyType(entries),
+        agreements,
+    )
+
+
+def check_times(issued_at_ms: int, expires_at_ms: int, *, version: int, now_ms: int) -> None:
+    """Raises :class:`DirectoryExpired` or :class:`DirectoryNotYetValid` (docs/spec/directory.md 6.3)."""
+    if now_ms >= expires_at_ms:
+        raise DirectoryExpired(
+            "the directory has expired; the custodians must sign a new one",
+            version=version,
+            expires_at_ms=expires_at_ms,
+        )
+    if issued_at_ms > now_ms + MAX_AHEAD_MS:
+        raise DirectoryNotYetValid(
+            "the directory is from the future: check this machine's clock", version=version, issued_at_ms=issued_at_ms
+        )
+
+
+def check_succession(
+    directory: Directory, *, version: int, digest: bytes | None, statements: Mapping[AgencyId, int]
+) -> None:
+    """Refuse a directory that goes back behind what was seen (docs/spec/directory.md 6.4).
+
+    ``version``, ``digest`` and ``statements`` are what the caller remembered of the last one (0, ``None`` and empty at
+    first). Raises :class:`DirectoryRolledBack`, :class:`DirectoryEquivocation`.
+    """
+    if directory.version < version:
+        raise DirectoryRolledBack(
+            "the directory is older than one already seen", version=directory.version, seen=version
+        )
+    if directory.version == version and digest is not None and directory.digest != digest:
+        raise DirectoryEquivocation("two different directories have one version number", version=version)
+    for agency, found in directory.statement_versions().items():
+        if found < statements.get(agency, 0):
+            raise DirectoryRolledBack(
+                "an agency's key statement is older than one already seen",
+                agency=agency,
+                version=found,
+                seen=statements[agency],
+            )
+
+
+def _verify_custodians(envelope: SnapshotForm, root: Root) -> None:
+    if not envelope.signatures:
+        raise DirectoryUnsigned("no custodian has signed the directory")
+    by_id = {c.key.key_id: c.key for c in root.custodians}
+    signed: set[bytes] = set()
+    for signature in envelope.signatures:
+        key = by_id.get(bytes.fromhex(signature.key_id))
+        if key is None or key.raw in signed:
+            continue  # a stranger, or one custodian twice: counts nothing
+        try:
+            key.verify(DIRECTORY_CONTEXT, envelope.payload, signature.signature)
+        except SignatureInvalid:
+            continue  # a signature that does not verify counts nothing (6.2); too few refuses the whole
+        signed.add(key.raw)
+    if len(signed) < root.threshold:
+        raise DirectoryTooFewSignatures(
+            "too few custodians have signed the directory", valid=len(signed), wanted=root.threshold
+        )
+
+
+def _read_agencies(payload: PayloadForm, root: Root) -> dict[AgencyId, AgencyEntry]:
+    entries: dict[AgencyId, AgencyEntry] = {}
+    holders: dict[bytes, str] = {}
+
+    def hold(raw: bytes, holder: str) -> None:
+        if holders.setdefault(raw, holder) != holder:
+            raise DirectoryKeyShared("one key is listed for two holders", first=holders[raw], second=holder)
+
+    for custodian in root.custodians:
+        hold(custodian.key.raw, f"custodian {custodian.name}")
+    for form in payload.agencies:
+        try:
+            agency = parse_agency_id(form.agency)
+            identity = VerifyKey(form.identity)
+        except (NameInvalid, KeyMalformed) as error:
+            raise DirectoryMalformed(f"not a directory: {error.message}", agency=form.agency[:40]) from error
+        if agency in entries:
+            raise DirectoryMalformed("not a directory: an agency stands twice", agency=agency)
+        statement = verify_statement(
+            SignedStatement(form.statement.payload, form.statement.signature),
+            identity=identity,
+            hub=root.hub,
+            agency=agency,
+        )
+        hold(identity.raw, f"identity of {agency}")
+        for signing in statement.signing_keys:
+            hold(signing.key.raw, f"signing key of {agency}")
+        for kem in statement.kem_keys:
+            hold(kem.key.raw, f"KEM key of {agency}")
+        entries[agency] = AgencyEntry(agency, form.name, form.active, identity, statement)
+    return dict(sorted(entries.items()))
+
+
+def _read_agreements(payload: PayloadForm, entries: Mapping[AgencyId, AgencyEntry]) -> tuple[Agreement, ...]:
+    agreements = tuple(_read_agreement(form, entries) for form in payload.agreements)
+    if len({a.agreement_id for a in agreements}) != len(agreements):
+        raise DirectoryMalformed("not a directory: an agreement id stands twice")
+    return agreements
+
+
+def _read_agreement(form: AgreementForm, entries: Mapping[AgencyId, AgencyEntry]) -> Agreement:
+    def refuse(why: str) -> DirectoryMalformed:
+        return DirectoryMalformed(f"not a directory: {why}", agreement=form.agreement_id[:80])
+
+    if not _AGREEMENT_ID.fullmatch(form.agreement_id):
+        raise refuse("an agreement id is 1 to 80 letters, digits, spaces and ._/#-")
+    for agency in (form.originator, form.recipient):
+        if agency not in entries:
+            raise refuse(f"an agreement names {agency[:40]!r}, which the directory does not list")
+    if form.originator == form.recipient:
+        raise refuse("an agreement of an agency with itself")
+    if form.not_before_ms >= form.not_after_ms:
+        raise refuse("an agreement that never holds: not_before is not before not_after")
+    for name in form.event_types:
+        if not _EVENT_TYPE.fullmatch(name):
+            raise refuse(f"{name[:40]!r} is not an event type")
+    try:
+        return Agreement(
+            form.agreement_id,
+            AgencyId(form.originator),
+            AgencyId(form.recipient),
+            frozenset(form.event_types),
+            frozenset(parse_compartment(name) for name in form.compartments),
+            frozenset(Purpose(name) for name in form.purposes),
+            parse_handling(form.max_handling),
+            form.not_before_ms,
+            form.not_after_ms,
+            form.reference,
+        )
+    except (NameInvalid, ValueError) as error:
+        raise refuse(str(error)) from error
