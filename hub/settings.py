@@ -1,0 +1,317 @@
+"""The configuration of a site and of a router: TOML files as frozen pydantic models.
+
+A setting that is unknown, missing or of a wrong form is a :class:`hub.errors.ConfigError` that names the file and the
+key, and for a mistyped key what was probably meant. Secrets are paths of files, never values. A relative path is
+relative to the configuration file. docs/guides/operate.md shows a whole file of each kind.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from hub.errors import ConfigError
+from hub.model import HUB, AgencyId, NameInvalid, parse_agency_id
+
+
+class SettingsInvalid(ConfigError):
+    """A configuration file cannot be read, or a key in it is unknown, missing or of a wrong form."""
+
+    code = "settings.invalid"
+
+
+# --- the forms of single settings -------------------------------------------------------------------------------------
+
+
+def _agency(value: object) -> AgencyId:
+    try:
+        return parse_agency_id(value if isinstance(value, str) else "")
+    except NameInvalid as error:
+        raise ValueError(error.message) from error
+
+
+def _resolved(path: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base", Path())
+    return Path(base, path.expanduser())
+
+
+def _existing_file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def _existing_folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise ValueError(f"there is no folder {path}")
+    return path
+
+
+def _address(value: str) -> str:
+    if (
+        not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.\-]+):\d{1,5}", value, re.ASCII)
+        or int(value.rpartition(":")[2]) > 65535
+    ):
+        raise ValueError("an address is HOST:PORT, for example 127.0.0.1:9464 (port 0: any free one)")
+    return value
+
+
+def _servers(value: str) -> str:
+    for server in value.split(","):
+        _address(server)
+    return value
+
+
+Agency = Annotated[AgencyId, BeforeValidator(_agency)]
+AnyPath = Annotated[Path, AfterValidator(_resolved)]
+"""A path that need not exist yet."""
+ExistingFile = Annotated[Path, AfterValidator(_resolved), AfterValidator(_existing_file)]
+ExistingFolder = Annotated[Path, AfterValidator(_resolved), AfterValidator(_existing_folder)]
+Address = Annotated[str, AfterValidator(_address)]
+Servers = Annotated[str, AfterValidator(_servers)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,47}$")]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class Strict(BaseModel):
+    """The base of every part: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- the parts --------------------------------------------------------------------------------------------------------
+
+
+class KafkaSettings(Strict):
+    """``[kafka]``: where the broker is, and the PEM files of the mutual TLS with it."""
+
+    bootstrap: Servers
+    ca: ExistingFile
+    certificate: ExistingFile
+    key: ExistingFile
+
+
+class SiteKeys(Strict):
+    """``[keys]`` of a site. ``signing`` to publish, ``kem`` (the folder of all KEM keys, old ones too) to receive."""
+
+    signing: ExistingFile | None = None
+    kem: ExistingFolder | None = None
+
+
+class RouterKeys(Strict):
+    """``[keys]`` of a router: the hub signs what it says."""
+
+    signing: ExistingFile
+
+
+class DirectorySettings(Strict):
+    """``[directory]``: the snapshot, and the pinned root (the custodians' keys and their threshold)."""
+
+    snapshot: AnyPath
+    root: ExistingFile
+
+
+class MetricsSettings(Strict):
+    """``[metrics]``: where /metrics, /livez and /readyz are served. The chosen address stands in ``address_file``."""
+
+    listen: Address = "127.0.0.1:0"
+    address_file: AnyPath | None = None
+    """By default ``metrics.address`` in the state folder."""
+    stale_after: Seconds = 60.0
+    """Without progress for so long, /readyz says no."""
+
+
+class LogSettings(Strict):
+    """``[log]``: to standard error, for people or one JSON object a line."""
+
+    form: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class ConnectorSettings(BaseModel):
+    """``[[source]]`` or ``[[sink]]``: ``kind`` says which connector, the rest is read and checked by that connector."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: Name
+    name: Name | None = None
+    """In metrics and logs, and the name of its state. By default the kind; it must be unique in the file."""
+
+    @property
+    def label(self) -> str:
+        return self.name or self.kind
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but ``kind`` and ``name``, as it stands in the file."""
+        return dict(self.model_extra or {})
+
+
+class PublisherSettings(Strict):
+    """``[publisher]``: limits of the publishing side."""
+
+    linger: Annotated[float, Field(ge=0, le=10)] = 0.02
+    """Seconds that a flush waits for more events."""
+    heartbeat: Seconds = 30.0
+    """Seconds between heartbeats to recipients that nothing was sent to."""
+
+
+class SiteSettings(Strict):
+    """A site: what one agency runs. It publishes where it has sources, and receives where it has sinks."""
+
+    agency: Agency
+    hub: Agency = HUB
+    state: AnyPath
+    kafka: KafkaSettings
+    keys: SiteKeys
+    directory: DirectorySettings
+    release: ExistingFile | None = None
+    subscription: ExistingFile | None = None
+    publisher: PublisherSettings = PublisherSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+    source: tuple[ConnectorSettings, ...] = ()
+    sink: tuple[ConnectorSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> SiteSettings:
+        if self.source and (self.keys.signing is None or self.release is None):
+            raise ValueError("a site with a [[source]] publishes: it needs release = ... and signing = ... in [keys]")
+        if self.sink and self.keys.kem is None:
+            raise ValueError("a site with a [[sink]] receives: it needs kem = ... in [keys]")
+        for part, connectors in (("source", self.source), ("sink", self.sink)):
+            labels = [connector.label for connector in connectors]
+            for label in labels:
+                if labels.count(label) > 1:
+                    raise ValueError(f'two [[{part}]] are called "{label}": give each a name = ... of its own')
+        return self
+
+
+class RouterLimits(Strict):
+    """``[router]``: how much a router takes at once, and how long it waits."""
+
+    max_records: Annotated[int, Field(ge=1, le=10_000)] = 200
+    """Records of one step: what is in memory is twice this, at most 900 kB each."""
+    poll_wait: Seconds = 0.5
+    retry_first: Seconds = 0.2
+    retry_most: Seconds = 10.0
+    heartbeat: Seconds = 5.0
+    """Seconds between records on the heartbeat topic, and between looks at the lag."""
+    remembered_events: Annotated[int, Field(ge=0, le=50_000_000)] = 200_000
+    """Event ids that are remembered to see one come back with another header (about 150 bytes each)."""
+
+
+class RouterSettings(Strict):
+    """A router. Several share one consumer group; each has a state folder of its own."""
+
+    agency: Agency = HUB
+    state: AnyPath
+    kafka: KafkaSettings
+    keys: RouterKeys
+    directory: DirectorySettings
+    subscriptions: ExistingFolder
+    router: RouterLimits = RouterLimits()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+
+
+# --- loading ----------------------------------------------------------------------------------------------------------
+
+_Settings = TypeVar("_Settings", SiteSettings, RouterSettings)
+
+_MISSING: Final = "missing"
+_UNKNOWN: Final = "extra_forbidden"
+
+
+def load_site(path: Path) -> SiteSettings:
+    """The site's configuration in ``path``. Raises :class:`SettingsInvalid`."""
+    return _load(path, SiteSettings)
+
+
+def load_router(path: Path, *, overrides: Mapping[str, Any] | None = None) -> RouterSettings:
+    """The router's configuration in ``path``. Raises :class:`SettingsInvalid`.
+
+    ``overrides`` replaces settings by their full names (``metrics.listen``), as the command line's options do.
+    """
+    return _load(path, RouterSettings, overrides)
+
+
+def _load(path: Path, form: type[_Settings], overrides: Mapping[str, Any] | None = None) -> _Settings:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SettingsInvalid("there is no such configuration file", file=path) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid(f"the configuration file cannot be read: {error}", file=path) from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsInvalid(f"not TOML: {error}", file=path) from error
+    try:
+        _override(values, overrides or {})
+        return form.model_validate(values, context={"base": path.resolve().parent})
+    except ValidationError as error:
+        raise SettingsInvalid("; ".join(_faults(error, form)), file=path) from error
+
+
+def _override(values: dict[str, Any], overrides: Mapping[str, Any]) -> None:
+    for key, value in overrides.items():
+        *parts, last = key.split(".")
+        at = values
+        for part in parts:
+            at = at.setdefault(part, {})
+        at[last] = value
+
+
+def _faults(error: ValidationError, form: type[BaseModel]) -> Iterator[str]:
+    """One sentence for each fault, with the key's full name."""
+    for fault in error.errors(include_url=False, include_input=False):
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == _UNKNOWN:
+            known = _known(form, fault["loc"][:-1])
+            close = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1)
+            hint = f'did you mean "{close[0]}"?' if close else f"there are: {', '.join(known)}"
+            yield f'unknown key "{key}": {hint}'
+        elif fault["type"] == _MISSING:
+            yield f'the key "{key}" is missing'
+        elif key:
+            yield f'"{key}": {_plain(fault["msg"])}'
+        else:
+            yield _plain(fault["msg"])
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _known(form: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the model at ``location`` has."""
+    at: type[BaseModel] = form
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = at.model_fields[part].annotation
+        found = [
+            kind
+            for kind in (annotation, *get_args(annotation))
+            if isinstance(kind, type) and issubclass(kind, BaseModel)
+        ]
+        if not found:
+            return []
+        at = found[0]
+    return sorted(at.model_fields)
