@@ -1,0 +1,156 @@
+"""A SQLite file that one process owns: lock, WAL, schema, whose it is, and SQLite's errors as the hub's.
+
+Used from one thread. ``synchronous=FULL``: a commit is on the disk when it returns (SQLite, "PRAGMA synchronous").
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from hub.adapters.file_lock import FileLock
+from hub.client.store import StoreCorrupt, StoreForeign, StoreForked, StoreFull, StoreUnavailable
+from hub.errors import InvariantError
+from hub.model import AgencyId
+
+_WAL_BYTES: Final = 64 * 1024 * 1024
+"""The write-ahead log is cut back to this after a checkpoint."""
+
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class SqliteFile:
+    """``kind`` (``outbox``, ``inbox``), ``version`` and ``agency`` go into a new file and are checked in an old one.
+
+    ``schema`` makes the tables of a new file. ``max_bytes`` bounds the file (None: the disk does).
+    """
+
+    def __init__(
+        self, path: Path, *, kind: str, version: int, agency: AgencyId, schema: str, max_bytes: int | None = None
+    ) -> None:
+        self._path = path
+        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        self._identity = {"kind": kind, "version": str(version), "agency": agency}
+        self._schema = schema
+        self._max_bytes = max_bytes
+        self._connection: sqlite3.Connection | None = None
+        self._pid = 0
+
+    def open(self) -> None:
+        """Lock, open or make it. Raises ``StoreInUse``, ``StoreForeign``, ``StoreCorrupt``, ``StoreUnavailable``."""
+        if self._connection is not None:
+            raise InvariantError("the store is open already", path=str(self._path))
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable("cannot make the folder", path=str(self._path.parent), error=str(error)) from error
+        self._lock.acquire()
+        try:
+            self._pid = os.getpid()
+            with self._errors():
+                self._connect()
+            self._check_identity()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close and unlock. A forked child only lets go of its copy."""
+        connection, self._connection = self._connection, None
+        if connection is not None and self._pid == os.getpid():
+            connection.close()
+        self._lock.release()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open connection (autocommit). Raises ``StoreForked`` in a forked child."""
+        if self._connection is None:
+            raise InvariantError("the store is not open", path=str(self._path))
+        if self._pid != os.getpid():
+            # SQLite, "How to corrupt", 2.6: a connection carried across fork() damages the file.
+            raise StoreForked("this process was forked after the store was opened", path=str(self._path))
+        return self._connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, with SQLite's errors translated."""
+        connection = self.connection
+        with self._errors():
+            yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """BEGIN IMMEDIATE ... COMMIT, or ROLLBACK when anything is raised. Durable when it is left."""
+        connection = self.connection
+        with self._errors():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def unsynced_transaction(self) -> Iterator[sqlite3.Connection]:
+        """The same without waiting for the disk: atomic, ordered, and perhaps undone by a power cut."""
+        self.connection.execute("PRAGMA synchronous=NORMAL")
+        try:
+            with self.transaction() as connection:
+                yield connection
+        finally:
+            self.connection.execute("PRAGMA synchronous=FULL")
+
+    def _connect(self) -> None:
+        if not self._path.exists():
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0, check_same_thread=True)
+        self._connection = connection
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
+        if self._max_bytes is not None:
+            page = connection.execute("PRAGMA page_size").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count={max(1, self._max_bytes // page)}")
+        with self.transaction():
+            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
+                # One statement a time: executescript() would commit first.
+                for statement in filter(str.strip, self._schema.split(";")):
+                    connection.execute(statement)
+                connection.execute("CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+                connection.executemany("INSERT INTO identity VALUES (?, ?)", self._identity.items())
+
+    def _check_identity(self) -> None:
+        with self.reading() as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
+            if "identity" not in tables:
+                raise StoreForeign("the file is a database of something else", path=str(self._path))
+            found = dict(connection.execute("SELECT name, value FROM identity"))
+        for name, wanted in self._identity.items():
+            if found.get(name) != wanted:
+                raise StoreForeign(
+                    f"the store's {name} is not the one that is configured; give each agency a state folder of its own",
+                    path=str(self._path),
+                    found=found.get(name),
+                    wanted=wanted,
+                )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary result code
+            facts = {"path": str(self._path), "error": str(error)}
+            if code == sqlite3.SQLITE_FULL:
+                raise StoreFull("no space left for the store", **facts) from error
+            if code in _DAMAGED:
+                raise StoreCorrupt("the store is damaged or not a store", **facts) from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreUnavailable("the store cannot be used now", **facts) from error
+            raise InvariantError("the store refused a statement", **facts) from error
