@@ -1,0 +1,41 @@
+"""Handling as an order: TLP 2.0 and SIENA H codes, each ordered for itself, never translated into each other.
+
+A label is stricter than another only where it is so in both schemes; two labels may be neither. Nothing in the system
+loosens a handling: what joins two labels takes the stricter of each scheme. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hub.errors import RejectedError
+from hub.model import Handling, Siena, Tlp
+
+
+class HandlingLoosened(RejectedError):
+    """An event, or what its sealed header says of it, would travel under a looser handling than it has."""
+
+    code = "handling.loosened"
+
+
+def at_least(handling: Handling, floor: Handling) -> bool:
+    """Whether ``handling`` is as strict as ``floor`` or stricter, in both schemes. H0 restricts too: more than none."""
+    return floor.within(handling)
+
+
+def strictest(labels: Iterable[Handling]) -> Handling:
+    """The least strict label that is at least as strict as each of ``labels``. Without any: ``TLP:RED H3``."""
+    labels = tuple(labels)
+    if not labels:
+        return Handling(Tlp.RED, Siena.H3)  # nothing is known, so the strictest
+    codes = [label.siena for label in labels if label.siena is not None]
+    return Handling(max(label.tlp for label in labels), max(codes) if codes else None)
+
+
+def check_not_loosened(label: Handling, earlier: Handling) -> None:
+    """Raises :class:`HandlingLoosened` unless ``label`` is at least as strict as ``earlier``.
+
+    For whatever stands in for something that has a handling already: an amendment, a sealed header's own marking.
+    """
+    if not at_least(label, earlier):
+        raise HandlingLoosened("the handling would be loosened", label=str(label), earlier=str(earlier))
