@@ -9,6 +9,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 from hub.errors import RejectedError, UnavailableError
@@ -95,6 +96,12 @@ class HubMismatch(RejectedError):
     """The record is for another hub."""
 
     code = "hub.mismatch"
+
+
+class RecipientMismatch(RejectedError):
+    """The entry is another agency's."""
+
+    code = "recipient.mismatch"
 
 
 class FlushCache:
@@ -217,7 +224,7 @@ def hash_ciphertext(compartment: Compartment, ciphertext: bytes) -> bytes:
 def granted_numbers(lane: tuple[Compartment, ...], granted: tuple[Compartment, ...]) -> tuple[int, ...] | None:
     """The numbers of the granted compartments in the lane, or ``None`` unless sorted, unique and within it."""
     numbers = tuple([lane.index(name) for name in granted if name in lane])
-    if len(numbers) != len(granted) or any(b <= a for a, b in zip(numbers, numbers[1:], strict=False)):
+    if len(numbers) != len(granted) or any(b <= a for a, b in pairwise(numbers)):
         return None
     return numbers
 

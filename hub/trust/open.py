@@ -1,4 +1,4 @@
-"""The receiver's verification and opening of one delivered record (docs/spec 10). Pure: bytes and keys in, sections out.
+"""The receiver: verify and open one delivered record (docs/spec 10). Pure: bytes and keys in, sections out.
 
 Legal order for each record: :meth:`Opener.verify` (steps 1 to 5), then the caller's step 6 with ``hub.trust.sequence``,
 then :meth:`Opener.open` (steps 7 and 8), then the caller's step 9: Avro, schema, pydantic, mark as seen. No plaintext
@@ -22,6 +22,7 @@ from hub.trust.checks import (
     DEK,
     FlushCache,
     HubMismatch,
+    RecipientMismatch,
     verify_bundle_in_flush,
     verify_ciphertexts,
     verify_entry,
@@ -43,12 +44,6 @@ from hub.wire.labels import labelled_hash, lp
 
 _WRAPS_KEPT: Final = 1024
 _sha256 = hashlib.sha256
-
-
-class RecipientMismatch(RejectedError):
-    """The entry is another agency's."""
-
-    code = "recipient.mismatch"
 
 
 class KemKeyMissing(RejectedError):

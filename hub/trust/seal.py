@@ -1,4 +1,4 @@
-"""Sealing: drafts go in, signed ingest records come out (docs/spec 5 to 8). Pure but for ``os.urandom``: no disk, no clock.
+"""Sealing: drafts go in, signed ingest records come out (docs/spec 5 to 8). No disk, no clock, only ``os.urandom``.
 
 A :class:`Sealer` is one instance: one start of one publisher process. What the caller must still do: store the records
 and the sequences of a :class:`SealedFlush` in ONE transaction before anything is sent; where that fails, throw the
@@ -25,7 +25,7 @@ from hub.trust.sections import commitment_prefix, frame_section
 from hub.wire import labels, limits
 from hub.wire.avro import LimitExceeded, encode_long
 from hub.wire.bundle import Proof, encode_ingest
-from hub.wire.frames import INSTANCE, NO_HASH, NO_INSTANCE, encode_core, encode_flush, encode_head
+from hub.wire.frames import INSTANCE, NO_HASH, encode_core, encode_flush, encode_head
 from hub.wire.header import SALT, encode_header
 from hub.wire.labels import labelled_hash, lp
 from hub.wire.merkle import EMPTY_ROOT, build_levels, hash_leaf, hash_leaves, inclusion_path, tree_root

@@ -7,6 +7,7 @@ commit nothing before what it caused is acknowledged.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from hub.errors import RejectedError
 from hub.model import AgencyId, Compartment, EventId, Route
@@ -172,7 +173,7 @@ def verify_ingest(
     verify_ciphertexts(head, record.ciphertexts, range(len(lane.compartments)))
     # 7: entries against the head
     leaves = hash_leaves(record.entries)
-    if len(leaves) != head.entries or any(b <= a for a, b in zip(leaves, leaves[1:], strict=False)):
+    if len(leaves) != head.entries or any(b <= a for a, b in pairwise(leaves)):
         raise EntriesMismatch("the entries are not as many as the head says, or not in order")
     levels = build_levels(leaves)
     if levels[-1][0] != head.entries_root:

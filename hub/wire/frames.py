@@ -125,7 +125,7 @@ def encode_lane(
 
 @lru_cache(maxsize=1024)  # a pure function of bytes: the bundles of a lane all carry the same
 def parse_lane(buffer: bytes) -> Lane:
-    """Raises :class:`LaneMalformed`, :class:`SuiteUnknown`, :class:`HeartbeatMalformed`, and those of :class:`Reader`."""
+    """Raises :class:`LaneMalformed`, :class:`SuiteUnknown`, :class:`HeartbeatMalformed`, and what a reader raises."""
     reader = Reader(buffer, LANE_KIND, limits.LANE)
     suite = reader.long("suite", -(2**31), 2**31 - 1)
     if suite != SUITE:
@@ -241,7 +241,7 @@ def parse_entry(buffer: bytes) -> Entry:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a flush signs of one bundle (spec 6.8). ``hash`` is the bundle's identity; ``core_bytes`` go into the AAD."""
+    """What a flush signs of one bundle (spec 6.8). ``hash`` is the bundle's identity; ``core_bytes`` bind it."""
 
     core: Core
     core_bytes: bytes
