@@ -1,0 +1,397 @@
+"""The router's loop around hub/routing.py: read, route off the loop, deliver, tell, commit. In this order, always.
+
+One step takes up to ``max_records`` records of all the partitions that this router reads, in order for each partition:
+
+1. verify and decide each of them, in a thread (one step is many milliseconds of arithmetic);
+2. hand the notices of what is not delivered to the hub's own publisher: durable in its outbox;
+3. write deliveries and quarantine records, and wait until all of them are acknowledged;
+4. commit.
+
+Nothing is committed before everything that it caused is durable elsewhere, so a kill between any two steps repeats
+them: recipients drop what they have seen, a notice says the same again. A record that is refused goes to quarantine and
+the next one goes on. What is not there now (a newer directory, Kafka) commits nothing and is tried again; a partition
+whose next bundle waits for a newer directory is held by itself, so one publisher's claim does not stop the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from hub.errors import BusRebalanced, HubError, RejectedError, UnavailableError
+from hub.id_memory import IdMemory
+from hub.log_words import say
+from hub.model import AgencyId
+from hub.ports import BusConsumer, BusProducer, Clock, IncomingRecord, Observer, OutgoingRecord, Position
+from hub.routing import Routed, Subscriptions, route_bundle
+from hub.topics import HEARTBEAT, QUARANTINE, deliver_topic, ingest_owner
+from hub.trust.directory import Directory
+from hub.trust.verify import FlushCache
+from hub.wire.quarantine import encode_quarantined, quarantine
+
+WORKER: Final = "router"
+
+
+class DirectorySource(Protocol):
+    """Where the directory in force comes from: ``hub.client.directory_source.DirectorySource`` is one."""
+
+    def current(self) -> Directory:
+        """The newest verified directory. Raises ``UnavailableError`` where there is none or it has expired."""
+
+
+class Notices(Protocol):
+    """Says to recipients what was not delivered: hub/notices.py."""
+
+    async def tell(self, routed: Sequence[Routed]) -> None:
+        """Durable on return. Raises ``UnavailableError``: tell the same again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterLimits:
+    """How much a router takes at once, and how long it waits (seconds)."""
+
+    max_records: int = 200
+    poll_wait: float = 0.5
+    retry_first: float = 0.2
+    retry_most: float = 10.0
+    heartbeat: float = 5.0
+    remembered_events: int = 200_000
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one step made of the records that were read."""
+
+    routed: list[tuple[IncomingRecord, Routed]] = field(default_factory=list)
+    refused: list[tuple[IncomingRecord, RejectedError]] = field(default_factory=list)
+    waiting: dict[Position, tuple[int, UnavailableError]] = field(default_factory=dict)
+    """For a partition that must wait: the offset to go on from, and what it waits for."""
+    done: dict[Position, int] = field(default_factory=dict)
+    """For each partition, the offset after the last record that was dealt with."""
+    seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Hold:
+    """A partition that waits: until when, and how long the next time."""
+
+    until: float
+    delay: float
+
+
+class Router:
+    """One of the hub's routers. Start consumer, producer and notices before :meth:`run`, stop them after.
+
+    ``name`` is the router's own, for the heartbeat and the quarantine: ``[a-z0-9.-]``, at most 64.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        hub: AgencyId,
+        consumer: BusConsumer,
+        producer: BusProducer,
+        directory: DirectorySource,
+        subscriptions: Subscriptions,
+        notices: Notices,
+        clock: Clock,
+        observer: Observer,
+        limits: RouterLimits,
+    ) -> None:
+        self._name = name
+        self._hub = hub
+        self._consumer = consumer
+        self._producer = producer
+        self._directory = directory
+        self._subscriptions = subscriptions
+        self._notices = notices
+        self._clock = clock
+        self._observer = observer
+        self._limits = limits
+        self._flushes = FlushCache()
+        self._ids = IdMemory(limits.remembered_events)
+        self._holds: dict[Position, _Hold] = {}
+        self._generation = -1
+        self._lag = LagWatch(clock, observer)
+        self._bundles = 0
+        self._refused = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Route until ``stop`` is set; what is begun is brought to its commit. Cancelling is safe too.
+
+        Raises ``ConfigError`` (the broker refuses for good) and ``InvariantError``.
+        """
+        async with asyncio.TaskGroup() as group:
+            beating = group.create_task(self._beat())
+            try:
+                await self._route_until(stop)
+            finally:
+                beating.cancel()
+
+    async def _route_until(self, stop: asyncio.Event) -> None:
+        delay = self._limits.retry_first
+        while not stop.is_set():
+            try:
+                await self.step()
+                delay = self._limits.retry_first
+            except BusRebalanced as error:
+                # What is held was read under another generation: drop it; whoever has the partitions reads it again.
+                self._count_unavailable("commit", error)
+                await self._go_back()
+            except UnavailableError as error:
+                self._count_unavailable("route", error)
+                say("router.unavailable", code=error.code, reason=error.message, seconds=delay)
+                await _wait(stop, delay)
+                delay = min(delay * 2, self._limits.retry_most)
+                await self._go_back()
+
+    async def step(self) -> int:
+        """One step; says how many records it dealt with. Raises ``UnavailableError``: nothing was committed."""
+        directory = await asyncio.to_thread(self._directory.current)  # a new snapshot takes a while to verify
+        await self._release_due()
+        records = await self._consumer.poll(max_records=self._limits.max_records, wait=self._limits.poll_wait)
+        self._see_generation()
+        if records:
+            batch = await asyncio.to_thread(self._route_all, records, directory)
+            self._alarm_reused(batch)
+            await self._notices.tell([routed for _, routed in batch.routed if routed.owes_notice])
+            outgoing = [record for records_of in self._outgoing(batch) for record in records_of]
+            if outgoing:
+                await self._producer.send(outgoing)
+            if batch.done:
+                await self._consumer.commit(batch.done)
+            self._count(batch)
+            self._lag.read(records, batch.routed)
+            await self._hold(batch)
+        self._observer.gauge("cgi_progress_timestamp_seconds", self._clock.now_ms() / 1000, worker=WORKER)
+        return len(records)
+
+    # --- 1: verify and decide, in a thread ---------------------------------------------------------------------------
+
+    def _route_all(self, records: Sequence[IncomingRecord], directory: Directory) -> _Batch:
+        """Every record in order; behind one that must wait, the rest of its partition is left."""
+        batch = _Batch()
+        for record in records:
+            position = (record.topic, record.partition)
+            if position in batch.waiting:
+                continue
+            began = self._clock.monotonic()
+            try:
+                batch.routed.append((record, self._route(record, directory)))
+            except RejectedError as error:
+                batch.refused.append((record, error))
+            except UnavailableError as error:
+                batch.waiting[position] = (record.offset, error)
+                continue
+            batch.seconds.append(self._clock.monotonic() - began)
+            batch.done[position] = record.offset + 1
+        return batch
+
+    def _route(self, record: IncomingRecord, directory: Directory) -> Routed:
+        return route_bundle(
+            record.value,
+            owner=ingest_owner(record.topic),
+            hub=self._hub,
+            directory=directory,
+            subscriptions=self._subscriptions,
+            now_ms=self._clock.now_ms(),
+            flushes=self._flushes,
+        )
+
+    # --- 3: what is written ------------------------------------------------------------------------------------------
+
+    def _outgoing(self, batch: _Batch) -> Collection[list[OutgoingRecord]]:
+        deliveries = [
+            OutgoingRecord(deliver_topic(delivery.agency), routed.bundle.instance, delivery.value)
+            for _, routed in batch.routed
+            for delivery in routed.deliveries
+        ]
+        return deliveries, [self._quarantined(record, error) for record, error in batch.refused]
+
+    def _quarantined(self, record: IncomingRecord, error: RejectedError) -> OutgoingRecord:
+        place = f"{record.topic}/{record.partition}/{record.offset}"
+        say("bundle.quarantined", code=error.code, reason=error.message, place=place)
+        value = encode_quarantined(
+            quarantine(
+                code=error.code,
+                reason=error.diagnostics(),
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                timestamp_ms=record.timestamp_ms,
+                router=self._name,
+                refused_at_ms=self._clock.now_ms(),
+                key=record.key,
+                value=record.value,
+            )
+        )
+        # The key is the place: a record that is quarantined twice, after a crash, is seen to be the same one.
+        headers = (("code", error.code.encode()), ("place", place.encode()))
+        return OutgoingRecord(QUARANTINE, place.encode(), value, headers)
+
+    # --- waiting, and going back -------------------------------------------------------------------------------------
+
+    async def _hold(self, batch: _Batch) -> None:
+        """Hold the partitions that must wait, each for itself; forget the waits of those that got on."""
+        for position in batch.done.keys() - batch.waiting.keys():
+            self._holds.pop(position, None)
+        now = self._clock.monotonic()
+        for position, (offset, error) in batch.waiting.items():
+            self._count_unavailable("directory", error)
+            before = self._holds.get(position)
+            delay = self._limits.retry_first if before is None else min(before.delay * 2, self._limits.retry_most)
+            self._holds[position] = _Hold(now + delay, delay)
+            say("router.unavailable", code=error.code, reason=error.message, topic=position[0], seconds=delay)
+            await self._consumer.hold({position: offset})
+
+    async def _release_due(self) -> None:
+        now = self._clock.monotonic()
+        if due := [position for position, hold in self._holds.items() if hold.until <= now]:
+            await self._consumer.release(due)
+
+    def _see_generation(self) -> None:
+        generation = self._consumer.generation()
+        if generation != self._generation:
+            self._holds.clear()  # the new assignment holds nothing
+            self._observer.increment("cgi_rebalances_total")
+            self._observer.gauge("cgi_partitions", len(self._consumer.assignment()))
+            say("router.rebalanced", router=self._name, partitions=len(self._consumer.assignment()))
+            self._generation = generation
+
+    async def _go_back(self) -> None:
+        """To what was committed; where that is not possible now, the next step fails and comes back here."""
+        self._holds.clear()
+        try:
+            await self._consumer.seek_to_committed()
+        except UnavailableError as error:
+            self._count_unavailable("poll", error)
+
+    # --- what is told to the observer --------------------------------------------------------------------------------
+
+    def _count(self, batch: _Batch) -> None:
+        for seconds in batch.seconds:
+            self._observer.observe("cgi_route_seconds", seconds)
+        for record, routed in batch.routed:
+            self._count_routed(record, routed)
+        for record, error in batch.refused:
+            publisher = ingest_owner(record.topic)
+            self._observer.increment("cgi_quarantined_total", publisher=publisher, code=error.code)
+            self._count_lane(publisher, "", "", "quarantined", error.code, 0)
+        self._bundles += len(batch.routed)
+        self._refused += len(batch.refused)
+
+    def _count_routed(self, record: IncomingRecord, routed: Routed) -> None:
+        bundle = routed.bundle
+        publisher, event_type, n = bundle.publisher, bundle.route.event_type, bundle.n
+        self._observer.observe("cgi_bundle_events", n)
+        self._observer.observe("cgi_bundle_bytes", len(record.value))
+        if bundle.is_heartbeat:
+            self._observer.increment("cgi_heartbeats_total", direction="seen")
+        self._count_lane(publisher, "", event_type, "routed", "", n)
+        for delivery in routed.deliveries:
+            self._count_lane(publisher, delivery.agency, event_type, "delivered", "", n)
+        for denial in routed.denials:
+            self._count_lane(publisher, denial.agency, event_type, "denied", denial.decision.code, n)
+        if routed.deliveries and not bundle.is_heartbeat:
+            age = max(0, self._clock.now_ms() - bundle.flush_time_ms) / 1000
+            self._observer.observe("cgi_hub_age_seconds", age, priority=bundle.route.priority.value)
+
+    def _count_lane(self, publisher: str, recipient: str, event_type: str, outcome: str, reason: str, n: int) -> None:
+        labels = {
+            "publisher": publisher,
+            "recipient": recipient,
+            "event_type": event_type,
+            "outcome": outcome,
+            "reason": reason,
+        }
+        self._observer.increment("cgi_bundles_total", 1, **labels)
+        if n:
+            self._observer.increment("cgi_events_total", n, **labels)
+
+    def _count_unavailable(self, operation: str, error: HubError) -> None:
+        self._observer.increment("cgi_unavailable_total", operation=operation, code=error.code)
+
+    def _alarm_reused(self, batch: _Batch) -> None:
+        for record, routed in batch.routed:
+            bundle = routed.bundle
+            reused = self._ids.count_reused(bundle.publisher, bundle.event_ids, bundle.header_hashes)
+            if reused:
+                code = "event.id_reused"
+                self._observer.increment("cgi_alarms_total", reused, publisher=bundle.publisher, code=code)
+                say(
+                    "event.id_reused",
+                    publisher=bundle.publisher,
+                    topic=record.topic,
+                    offset=record.offset,
+                    count=reused,
+                )
+
+    # --- the heartbeat -----------------------------------------------------------------------------------------------
+
+    async def _beat(self) -> None:
+        """Every few seconds: a record that the way to the broker works, and a look at the lag. Ends by cancelling."""
+        while True:
+            try:
+                await self._producer.send([OutgoingRecord(HEARTBEAT, self._name.encode(), self._heartbeat())])
+                self._lag.measure(await self._consumer.lag())
+            except UnavailableError as error:
+                self._count_unavailable("produce", error)
+            await asyncio.sleep(self._limits.heartbeat)
+
+    def _heartbeat(self) -> bytes:
+        facts = {
+            "router": self._name,
+            "at_ms": self._clock.now_ms(),
+            "partitions": sorted(f"{topic}/{partition}" for topic, partition in self._consumer.assignment()),
+            "bundles": self._bundles,
+            "quarantined": self._refused,
+        }
+        return json.dumps(facts, separators=(",", ":")).encode()
+
+
+class LagWatch:
+    """Lag by topic: in records as the broker counts them, in events by what was read lately, in seconds by its time."""
+
+    _KEEP: Final = 0.9
+    """Of the running mean of events a record, for each record that was read."""
+
+    def __init__(self, clock: Clock, observer: Observer) -> None:
+        self._clock = clock
+        self._observer = observer
+        self._mean: dict[str, float] = {}
+        self._last: dict[Position, int] = {}
+
+    def read(self, records: Sequence[IncomingRecord], routed: Sequence[tuple[IncomingRecord, Routed]]) -> None:
+        """Take note of what was read."""
+        for record, result in routed:
+            mean = self._mean.get(record.topic, float(result.bundle.n))
+            self._mean[record.topic] = self._KEEP * mean + (1 - self._KEEP) * result.bundle.n
+        for record in records:
+            self._last[record.topic, record.partition] = record.timestamp_ms
+
+    def measure(self, lag: Mapping[Position, int]) -> None:
+        """Set the gauges from the records that wait in each partition."""
+        waiting: dict[str, int] = {}
+        oldest: dict[str, float] = {}
+        for (topic, partition), records in lag.items():
+            waiting[topic] = waiting.get(topic, 0) + records
+            read_last = self._last.get((topic, partition))
+            age = 0.0 if not records or read_last is None else max(0, self._clock.now_ms() - read_last) / 1000
+            oldest[topic] = max(oldest.get(topic, 0.0), age)
+        for topic, records in waiting.items():
+            self._observer.gauge("cgi_lag_records", records, topic=topic)
+            self._observer.gauge("cgi_lag_events", records * self._mean.get(topic, 1.0), topic=topic)
+            self._observer.gauge("cgi_lag_seconds", oldest[topic], topic=topic)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    """``seconds``, or less where the router is stopped."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return
