@@ -10,7 +10,7 @@ import pytest
 
 from hub.errors import BusNotAuthorized, BusRebalanced, BusRecordTooLarge, BusTopicUnknown, ConfigError
 from hub.ports import BusConsumer, IncomingRecord, OutgoingRecord
-from tests.support.bus import Bus, MemoryBus
+from tests.support.bus import Bus, KafkaBus, MemoryBus
 
 LONGEST_WAIT = 15.0
 
@@ -21,7 +21,7 @@ async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
         if request.param == "memory":
             yield MemoryBus(stack)
         else:
-            pytest.skip("kafka")
+            yield KafkaBus(stack, request.getfixturevalue("broker"))
 
 
 async def read(consumer: BusConsumer, wanted: int) -> list[IncomingRecord]:
@@ -216,9 +216,8 @@ async def test_an_unknown_topic_is_an_error_of_configuration(bus: Bus) -> None:
 
 async def test_who_may_not_write_or_read_is_refused(bus: Bus) -> None:
     topic = await bus.topic()
-    stranger = await bus.producer(principal="STRANGER")
     with pytest.raises(BusNotAuthorized):
-        await stranger.send(records(topic, [b"x"]))
+        await (await bus.producer(principal="STRANGER")).send(records(topic, [b"x"]))
     with pytest.raises(BusNotAuthorized):
         await bus.consumer(topics=[topic], principal="STRANGER")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from itertools import count
 from typing import Protocol
 
+from hub.adapters.kafka import KafkaConsumer, KafkaProducer
 from hub.adapters.memory import MemoryBroker, Operation
+from hub.adapters.tls import TlsFiles
 from hub.ports import BusConsumer, BusProducer
+from tests.support.broker import Broker
 
 _serial = count(1)
 OPERATOR = "OPERATOR"
@@ -76,3 +80,50 @@ class MemoryBus:
         self._stack.push_async_callback(consumer.stop)
         await consumer.start()
         return consumer
+
+
+class KafkaBus:
+    """Its topics are made by the operator; nobody else has any ACL on them."""
+
+    def __init__(self, stack: AsyncExitStack, broker: Broker) -> None:
+        self._stack = stack
+        self._broker = broker
+
+    async def topic(self, *, partitions: int = 1, name: str = "topic", beside: str | None = None) -> str:
+        full = topic_name(name, beside)
+        await asyncio.to_thread(self._broker.create_topic, full, partitions)
+        return full
+
+    def group(self) -> str:
+        return f"group{next(_serial)}"
+
+    async def producer(self, *, principal: str = OPERATOR) -> BusProducer:
+        producer = KafkaProducer(self._broker.bootstrap, self._files(principal), metadata_seconds=1.0)
+        self._stack.push_async_callback(producer.stop)
+        await producer.start()
+        return producer
+
+    async def consumer(
+        self,
+        *,
+        topics: Sequence[str] = (),
+        pattern: str | None = None,
+        group: str | None = None,
+        principal: str = OPERATOR,
+    ) -> BusConsumer:
+        consumer = KafkaConsumer(
+            self._broker.bootstrap,
+            self._files(principal),
+            group=group or self.group(),
+            topics=topics,
+            pattern=pattern,
+            refresh_seconds=0.5,
+            session_seconds=6.0,
+            join_seconds=6.0,
+        )
+        self._stack.push_async_callback(consumer.stop)
+        await consumer.start()
+        return consumer
+
+    def _files(self, principal: str) -> TlsFiles:
+        return self._broker.operator if principal == OPERATOR else self._broker.client_files(principal)

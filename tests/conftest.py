@@ -1,0 +1,3 @@
+"""What every test can ask for."""
+
+from tests.support.broker import broker as broker

@@ -1,0 +1,83 @@
+"""The real Kafka of the tests: one node for the whole session, with mutual TLS, the declared topics and ACLs.
+
+The fixture ``broker`` is known to every test (tests/conftest.py). It takes about 4 s, when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from hub.adapters.broker_process import BrokerProcess
+from hub.adapters.kafka_admin import KafkaAdmin
+from hub.adapters.pki import Authority
+from hub.adapters.tls import TlsFiles
+from hub.model import AgencyId, parse_agency_id
+from hub.topics import Declaration
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy" / "broker"
+JARS = ROOT / "build" / "broker" / "jars"
+
+AGENCIES = tuple(map(parse_agency_id, ("CCGIU", "ATF", "INTERPOL", "RSS", "HNP", "JCF", "JCF-X")))
+"""Whom the session's broker knows from the start. ``JCF-X`` begins like ``JCF`` and must not be mistaken for it."""
+
+
+class Broker:
+    """A running node and what tests need of it."""
+
+    def __init__(self, process: BrokerProcess, folder: Path) -> None:
+        self.process = process
+        self.bootstrap = process.bootstrap
+        self.operator = process.operator
+        self.authority: Authority = process.authority
+        self.admin = KafkaAdmin(self.bootstrap, self.operator)
+        self.declaration = Declaration.load()
+        self._folder = folder
+        self._agencies: set[AgencyId] = set()
+        self._files: dict[str, TlsFiles] = {}
+
+    def add_agencies(self, agencies: Iterable[AgencyId]) -> None:
+        """Make these agencies' topics and ACLs; those that are there stay."""
+        wanted = self._agencies | set(agencies)
+        if wanted != self._agencies:
+            self.admin.apply(self.admin.plan(self.declaration, wanted))
+            self._agencies = wanted
+
+    def client_files(self, principal: str) -> TlsFiles:
+        """The certificate and key of an agency (or HUB), issued by the operator's CA; the same ones each time."""
+        if principal not in self._files:
+            self._files[principal] = self.authority.issue_client(principal, self._folder / "clients" / principal)
+        return self._files[principal]
+
+    def create_topic(self, name: str, partitions: int = 1) -> None:
+        """A topic without any ACL, for tests that use it as the operator."""
+        tls = self.operator
+        client = AdminClient(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "security.protocol": "SSL",
+                "ssl.ca.location": str(tls.ca),
+                "ssl.certificate.location": str(tls.certificate),
+                "ssl.key.location": str(tls.key),
+            }
+        )
+        for future in client.create_topics([NewTopic(name, num_partitions=partitions)]).values():
+            future.result(10)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The session's node, with the topics and ACLs of :data:`AGENCIES`."""
+    folder = tmp_path_factory.mktemp("broker")
+    process = BrokerProcess(folder / "kafka", deploy=DEPLOY, jars=JARS)
+    process.start()
+    try:
+        started = Broker(process, folder)
+        started.add_agencies(AGENCIES)
+        yield started
+    finally:
+        process.stop()
