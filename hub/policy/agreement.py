@@ -94,6 +94,8 @@ def _parties(directory: Directory, publisher: AgencyId, recipient: AgencyId, now
         return Decision(False, "agreement.directory_expired", f"directory {directory.version} has expired")
     if publisher == recipient:
         return Decision(False, "agreement.self", "an agency is not its own recipient")
+    if recipient == directory.hub:
+        return Decision(False, "agreement.hub_recipient", "the hub receives nothing: it can read no content")
     for agency, role in ((publisher, "originator"), (recipient, "recipient")):
         entry = directory.agency(agency)
         if entry is None:

@@ -168,7 +168,6 @@ def _items(part: Part, form: str, scope: Scope, depth: int) -> Condition:
         raise found[form].fault(f"{path!r} is not a list of records; use `field` with `contains` for a list of values")
     place, inner_scope = scope.items(path)
     where = compile_condition(found["where"], inner_scope, depth=depth + 1)
-    inner = where.test
 
     test, word = (_any_item, "any item") if form == "any_item" else (_every_item, "every item")
     return Condition(

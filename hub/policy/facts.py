@@ -36,6 +36,8 @@ LABELS: Final = ("handling", "priority", "purpose")
 REQUESTER: Final = 3
 """The place of the agency that the event answers (``in_reply_to``), ``None`` where it answers none."""
 FIRST_FIELD: Final = 4
+MEMO_WEIGHT: Final = 2_048
+"""The most that the facts of one event may hold and still be remembered."""
 
 
 class FieldLike(Protocol):
@@ -94,6 +96,17 @@ _CHECKS: Final[Mapping[str, Getter]] = {
 }
 
 
+def _weight(facts: Facts) -> int:
+    """Roughly the bytes that facts hold beyond their fixed part."""
+    weight = 0
+    for fact in facts:
+        if type(fact) is str:
+            weight += len(fact)
+        elif type(fact) is tuple:
+            weight += 8 + _weight(fact)
+    return weight
+
+
 def _presence(value: Any) -> Any:
     """Whether a field is there: not null and not an empty list, as the schema's own rules mean it."""
     return value if value is MISSING else value is not None and value != [] and value != ()
@@ -109,9 +122,15 @@ class Scope:
     fields: Mapping[str, FieldLike]
     prefix: str = ""
     first: int = 0
+    heavy: bool = False
+    """Whether a fact of it can be long: a list, or a text without a small limit."""
     getters: list[Getter] = field(default_factory=list)
     _places: dict[tuple[str, str], int] = field(default_factory=dict)
     _inner: dict[str, Scope] = field(default_factory=dict)
+
+    def worth_remembering(self, facts: Facts) -> bool:
+        """Whether facts are small enough to be the key of a memo. Long texts and lists rarely come again."""
+        return not self.heavy or _weight(facts) <= MEMO_WEIGHT
 
     def paths(self) -> tuple[str, ...]:
         """The fields that may be named here, without the prefix: those that are not inside a further list."""
@@ -126,7 +145,9 @@ class Scope:
         """The place in the facts of the scalar, or of the tuple of scalars, at ``path``."""
         found = self.fields[self.prefix + path]
         if found.kind != "array":
+            self.heavy |= found.kind == "string" and found.constraints.get("max_length", 0) not in range(1, 257)
             return self._place("value", path, _CHECKS[found.kind])
+        self.heavy = True
         check = _CHECKS[self.fields[f"{self.prefix}{path}[]"].kind]
 
         def items(value: Any) -> Any:
@@ -145,6 +166,7 @@ class Scope:
         inner = self._inner.get(path)
         if inner is None:
             inner = self._inner[path] = Scope(self.fields, f"{self.prefix}{path}[].")
+        self.heavy = True
         getters = inner.getters  # grows until the last rule is compiled
 
         def read(value: Any) -> Any:

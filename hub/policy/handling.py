@@ -6,10 +6,11 @@ loosens a handling: what joins two labels takes the stricter of each scheme. Pur
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from hub.errors import RejectedError
-from hub.model import Handling, Siena, Tlp
+from hub.model import Handling, NameInvalid, Siena, Tlp, parse_handling
 
 
 class HandlingLoosened(RejectedError):
@@ -39,3 +40,30 @@ def check_not_loosened(label: Handling, earlier: Handling) -> None:
     """
     if not at_least(label, earlier):
         raise HandlingLoosened("the handling would be loosened", label=str(label), earlier=str(earlier))
+
+
+def check_header(label: Handling, body: Mapping[str, Any]) -> None:
+    """Raises :class:`HandlingLoosened` where the sealed header marks the event more strictly than its label does.
+
+    Agreements are decided by the label: a TLP colour or a SIENA code that stood in the sealed header alone would hold
+    nobody back. A header that is looser than the label changes nothing: the stricter of the two holds. Markings of
+    other schemes have no order here; a release rule can ask about them.
+    """
+    header = body.get("header")
+    marking = header.get("handling") if isinstance(header, Mapping) else None
+    if not isinstance(marking, Mapping):
+        return
+    scheme, code = marking.get("scheme"), str(marking.get("code"))
+    try:
+        if scheme == "TLP":
+            held = label.tlp >= parse_handling(f"TLP:{code}").tlp
+        elif scheme == "SIENA":
+            held = label.siena is not None and label.siena >= Siena[code]
+        else:
+            return
+    except (NameInvalid, KeyError) as error:
+        raise HandlingLoosened(f"the header's handling is no code of {scheme}", label=str(label)) from error
+    if not held:
+        raise HandlingLoosened(
+            f"the sealed header says {scheme} {code}; the label must say so too, or more strictly", label=str(label)
+        )
