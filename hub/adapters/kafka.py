@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -270,6 +270,7 @@ class KafkaConsumer:
 
     async def seek_to_committed(self) -> None:
         consumer = self._running()
+        consumer.resume(*consumer.paused())
         async with _translated(self._bootstrap), asyncio.timeout(REQUEST_SECONDS):
             for partition in consumer.assignment():
                 committed = await consumer.committed(partition)
@@ -277,6 +278,20 @@ class KafkaConsumer:
                     await consumer.seek_to_beginning(partition)
                 else:
                     consumer.seek(partition, committed)
+
+    async def hold(self, positions: Mapping[Position, int]) -> None:
+        consumer = self._running()
+        assigned = consumer.assignment()
+        for position, offset in positions.items():
+            partition = TopicPartition(*position)
+            if partition in assigned:
+                consumer.pause(partition)
+                consumer.seek(partition, offset)
+
+    async def release(self, positions: Collection[Position]) -> None:
+        consumer = self._running()
+        wanted = {TopicPartition(*position) for position in positions}
+        consumer.resume(*(wanted & consumer.paused()))
 
     def assignment(self) -> frozenset[Position]:
         return frozenset((partition.topic, partition.partition) for partition in self._running().assignment())

@@ -10,7 +10,7 @@ import asyncio
 import re
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -229,6 +229,7 @@ class MemoryConsumer:
         self._pattern = None if pattern is None else re.compile(pattern)
         self._principal = principal
         self._positions: dict[Position, int] = {}
+        self._held: set[Position] = set()
         self._joined = False
         self._seen_generation = 0
         self._polled_generation = 0
@@ -279,6 +280,19 @@ class MemoryConsumer:
         self._broker._check_available()
         self._reset()
 
+    async def hold(self, positions: Mapping[Position, int]) -> None:
+        self._check_joined()
+        self._catch_up()
+        for position, offset in positions.items():
+            if position in self._positions:
+                self._positions[position] = offset
+                self._held.add(position)
+
+    async def release(self, positions: Collection[Position]) -> None:
+        self._check_joined()
+        self._held.difference_update(positions)
+        self._broker._notify()
+
     def assignment(self) -> frozenset[Position]:
         return self._broker._group(self.group).assignments.get(self, frozenset())
 
@@ -311,11 +325,12 @@ class MemoryConsumer:
 
     def _reset(self) -> None:
         committed = self._broker._group(self.group).committed
+        self._held.clear()
         self._positions = {position: committed.get(position, 0) for position in sorted(self.assignment())}
 
     def _take(self, max_records: int) -> list[IncomingRecord]:
         """Up to ``max_records``; the partition that comes first changes with each call, so that none starves."""
-        order = list(self._positions)
+        order = [position for position in self._positions if position not in self._held]
         self._turn += 1
         start = self._turn % len(order) if order else 0
         taken: list[IncomingRecord] = []

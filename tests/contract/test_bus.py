@@ -226,3 +226,59 @@ async def test_a_consumer_reads_topics_or_a_pattern_and_not_both(bus: Bus) -> No
     for topics, pattern in (([], None), (["a"], "b")):
         with pytest.raises(ConfigError):
             await bus.consumer(topics=topics, pattern=pattern)
+
+
+# --- holding a partition ---------------------------------------------------------------------------------------------
+
+
+async def two_partitions(bus: Bus) -> tuple[str, BusConsumer, list[IncomingRecord]]:
+    """A topic with records in both of its partitions, a consumer that has read them all, and what it read."""
+    topic = await bus.topic(partitions=2)
+    await (await bus.producer()).send(
+        [OutgoingRecord(topic, b"key %d" % (number % 16), b"%d" % number) for number in range(32)]
+    )
+    consumer = await bus.consumer(topics=[topic])
+    got = await read(consumer, 32)
+    assert {record.partition for record in got} == {0, 1}
+    return topic, consumer, got
+
+
+async def test_a_held_partition_waits_and_goes_on_from_its_offset_while_the_other_flows(bus: Bus) -> None:
+    topic, consumer, got = await two_partitions(bus)
+    ours = [record for record in got if record.partition == 0]
+    await consumer.hold({(topic, 0): ours[1].offset})
+    await (await bus.producer()).send([OutgoingRecord(topic, record.key, b"again") for record in got])
+    later = await read(consumer, len(got) - len(ours))
+    assert {record.partition for record in later} == {1}
+    assert not await consumer.poll(max_records=100, wait=0.3)
+    await consumer.release([(topic, 0)])
+    back = await read(consumer, len(ours) - 1 + len(ours))
+    assert [record.offset for record in back] == list(range(ours[1].offset, ours[1].offset + 2 * len(ours) - 1))
+    assert {record.partition for record in back} == {0}
+
+
+async def test_what_was_read_ahead_of_a_hold_is_not_given(bus: Bus) -> None:
+    topic = await bus.topic()
+    await (await bus.producer()).send(records(topic, [b"%d" % number for number in range(20)]))
+    consumer = await bus.consumer(topics=[topic])
+    async with asyncio.timeout(LONGEST_WAIT):
+        while not (got := await consumer.poll(max_records=5, wait=0.5)):
+            pass
+    await consumer.hold({(topic, 0): got[0].offset})
+    assert not await consumer.poll(max_records=100, wait=0.3)
+    await consumer.release([(topic, 0)])
+    assert [record.value for record in await read(consumer, 20)] == [b"%d" % number for number in range(20)]
+
+
+async def test_going_back_ends_every_hold(bus: Bus) -> None:
+    topic, consumer, _ = await two_partitions(bus)
+    await consumer.hold({(topic, 0): 0, (topic, 1): 0})
+    await consumer.seek_to_committed()
+    assert len(await read(consumer, 32)) == 32
+
+
+async def test_a_hold_of_what_is_not_assigned_is_left_out(bus: Bus) -> None:
+    topic, consumer, _ = await two_partitions(bus)
+    await consumer.hold({(topic, 7): 0})
+    await consumer.release([(topic, 7), (topic, 0)])
+    assert not await consumer.poll(max_records=10, wait=0.2)
