@@ -1,0 +1,72 @@
+#!/bin/sh
+# Makes a checkout ready on a machine with nothing but Python 3.11+: `setup.sh python` the environment, `setup.sh jars`
+# the broker's jars. The Makefile calls it, and skips what is done. Where a Debian package is missing, root gets it
+# through apt-get; anyone else is told its name.
+set -eu
+cd "$(dirname "$0")/.."
+
+say() { printf '%s\n' "setup: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+# need_package WHAT PACKAGE...: install Debian packages, or say that they are needed.
+need_package() {
+    what=$1
+    shift
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        fail "$what is missing: install it (on Debian: apt-get install $*) and run this again"
+    fi
+    say "$what is missing: installing $*"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get -qq update && apt-get -qq install -y --no-install-recommends "$@"; } >&2 \
+        || fail "apt-get could not install $*: install it and run this again"
+}
+
+find_python() {
+    for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
+        [ -n "$candidate" ] && command -v "$candidate" >/dev/null || continue
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    fail "Python 3.11 or newer is missing: install it, or name it: make PYTHON=/path/to/python3"
+}
+
+set_up_python() {
+    # uv trusts what the machine trusts, as pip does; nothing of another project's settings is taken over.
+    export UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 UV_NO_CONFIG=1
+    unset PYTHONPATH PYTHONHOME VIRTUAL_ENV
+    python=$(find_python)
+    if ! .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        rm -rf .venv
+        if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+            need_package "Python's venv" python3-venv
+        fi
+        "$python" -m venv .venv || fail "no virtual environment could be made with $python"
+    fi
+    if ! .venv/bin/uv --version 2>/dev/null | grep -qF "$(sed -n 's/^uv==\([^ ;]*\).*/uv \1/p' requirements/bootstrap.txt)"; then
+        .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip >/dev/null
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+            -r requirements/bootstrap.txt || fail "uv could not be installed: is a package index reachable?"
+    fi
+    .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements/dev.txt
+    .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+}
+
+set_up_jars() {
+    jars=build/broker/jars
+    command -v java >/dev/null || need_package "Java 17 or newer" openjdk-17-jre-headless
+    command -v mvn >/dev/null || need_package "Maven" maven
+    mkdir -p $jars
+    mvn --batch-mode --quiet --strict-checksums --file deploy/broker/pom.xml \
+        dependency:copy-dependencies -DoutputDirectory="$PWD/$jars" >build/broker/maven.log 2>&1 \
+        || fail "Maven could not get the broker's jars: see build/broker/maven.log"
+    (cd $jars && sha256sum --check --strict --quiet ../../../deploy/broker/jars.sha256 >&2) \
+        || fail "these jars are not the pinned ones: remove $jars and their folders in ~/.m2/repository, run this again"
+}
+
+case ${1:-} in
+    python) set_up_python ;;
+    jars) set_up_jars ;;
+    *) fail "usage: setup.sh python|jars" ;;
+esac
