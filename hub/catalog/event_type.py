@@ -1,0 +1,211 @@
+"""One event type: validate, encode, decode, and what a holder of some compartments sees of it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import pydantic
+from pydantic_core import SchemaValidator, ValidationError
+
+from hub.catalog import limits
+from hub.catalog.avro import compartment_schema
+from hub.catalog.decoder import MALFORMED, Decode, compile_decoder
+from hub.catalog.encoder import Encode, compile_encoder
+from hub.catalog.errors import EventInvalid, SectionMalformed, SectionTooLarge, VersionUnknown, event_invalid
+from hub.catalog.evolution import upgrade
+from hub.catalog.fields import Field, Record, flatten
+from hub.catalog.rules import Check, compile_check
+from hub.catalog.schema import TypeSchema
+from hub.catalog.validators import build_model, compile_validator, translate
+from hub.errors import InvariantError
+from hub.model import Compartment
+
+_ENCODER_FAULTS = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a set of granted compartments sees, compiled at its first use."""
+
+    validator: SchemaValidator
+    check: Check | None
+    order: tuple[Compartment, ...]
+
+
+class EventType:
+    """A type in its present version. ``history`` has the older versions by number, for decoding."""
+
+    def __init__(self, schema: TypeSchema, history: Mapping[int, TypeSchema] = MappingProxyType({})) -> None:
+        self.schema = schema
+        self.name = schema.name
+        self.version = schema.version
+        self.compartments = schema.compartments
+        self.fields: Mapping[str, Field] = MappingProxyType(flatten(schema.root))
+        self._history = {**history, schema.version: schema}
+        self._all = frozenset(schema.compartments)
+        self._views: dict[frozenset[Compartment], _View] = {}
+        self._decoders: dict[tuple[int, frozenset[Compartment]], tuple[Decode, tuple[Compartment, ...]]] = {}
+        self._paths = frozenset(self.fields)
+
+    @cached_property
+    def model(self) -> type[pydantic.BaseModel]:
+        """The whole body as a frozen pydantic model: for programmers, not for the hot path. Rules are not in it."""
+        return build_model(self.schema.root, self.schema.root.name)
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The versions that can be decoded."""
+        return tuple(sorted(self._history))
+
+    def avro(self, compartment: Compartment, version: int | None = None) -> dict[str, Any]:
+        """The plain Avro schema of a compartment's section. Raises :class:`VersionUnknown`."""
+        schema = self._version(version or self.version)
+        return compartment_schema(self.name, schema.version, schema.root, compartment)
+
+    # --- before sealing ---------------------------------------------------------------------------------------------
+
+    def validate(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A new dict with every field of the type, defaults filled in, texts canonical: what :meth:`encode` takes.
+
+        Raises a leaf of :class:`EventInvalid`, whose ``problems`` has everything that is wrong.
+        """
+        view = self._full
+        try:
+            valid: dict[str, Any] = view.validator.validate_python(body)
+        except ValidationError as error:
+            raise translate(error, self.schema.root, self.name, suggest=True) from None
+        if view.check is not None:
+            problems = view.check(valid)
+            if problems:
+                raise event_invalid(self.name, tuple(problems))
+        return valid
+
+    @cached_property
+    def _full(self) -> _View:
+        return self._view(self._all)
+
+    @cached_property
+    def _encode(self) -> Encode:
+        return compile_encoder(self.schema.root, self.compartments, f"{self.name} v{self.version}")
+
+    def encode(self, body: Mapping[str, Any]) -> tuple[bytes, ...]:
+        """The Avro section of each compartment, in the order of ``compartments``. ``body`` came from :meth:`validate`.
+
+        Raises :class:`SectionTooLarge`, and what :meth:`validate` raises where the body was not valid and that shows.
+        """
+        try:
+            sections = self._encode(body)
+        except _ENCODER_FAULTS as error:
+            self.validate(body)
+            raise InvariantError("a valid body does not encode", type=self.name) from error
+        for section, compartment in zip(sections, self.compartments, strict=True):
+            if len(section) > limits.SECTION_BYTES:
+                raise SectionTooLarge(
+                    f"{self.name}: the {compartment} part is over {limits.SECTION_BYTES} bytes: send it as several"
+                    " events, and refer to what is large by its hash",
+                    type=self.name,
+                    field="",
+                    compartment=compartment,
+                    bytes=len(section),
+                )
+        return sections
+
+    # --- after opening ----------------------------------------------------------------------------------------------
+
+    def decode(self, sections: Mapping[Compartment, bytes], version: int | None = None) -> dict[str, Any]:
+        """The merged body of the granted ``sections``, which a publisher of ``version`` encoded.
+
+        An older version's body comes out as the present version's: new fields have their defaults. Only the one
+        canonical encoding is taken. Values are not checked against constraints: :meth:`validate_granted` does that.
+        Raises :class:`SectionMalformed`, :class:`VersionUnknown`.
+        """
+        wanted = version if version is not None else self.version
+        granted = frozenset(sections)
+        found = self._decoders.get((wanted, granted))
+        decode, order = found if found is not None else self._compile_decoder(wanted, granted)
+        for section in sections.values():
+            if len(section) > limits.SECTION_BYTES:
+                raise SectionMalformed(f"{self.name}: a section is over {limits.SECTION_BYTES} bytes", type=self.name)
+        try:
+            body = decode(*[sections[compartment] for compartment in order])
+        except MALFORMED as error:
+            # what the decoder says names no value; what Python says (of UTF-8) may show bytes, and is left out
+            why = str(error) if type(error) is ValueError else type(error).__name__
+            raise SectionMalformed(f"{self.name}: a section is malformed: {why}", type=self.name) from None
+        if wanted != self.version:
+            body = upgrade(body, self._history[wanted].root, self.schema.root, granted)
+        return body
+
+    def _compile_decoder(self, version: int, granted: frozenset[Compartment]) -> tuple[Decode, tuple[Compartment, ...]]:
+        schema = self._version(version)
+        order = self._order(granted, schema.compartments)
+        decode = compile_decoder(schema.root, order, f"{self.name} v{version} {'+'.join(order)}")
+        self._decoders[version, granted] = (decode, order)
+        return decode, order
+
+    def validate_granted(self, body: Mapping[str, Any], granted: Collection[Compartment]) -> None:
+        """Checks a decoded body that has the fields of ``granted``, and only those. Raises :class:`EventInvalid`."""
+        view = self._view(frozenset(granted))
+        try:
+            valid = view.validator.validate_python(body)
+        except ValidationError as error:
+            raise translate(error, self.schema.root, self.name, suggest=False) from None
+        if view.check is not None:
+            problems = view.check(valid)
+            if problems:
+                raise event_invalid(self.name, tuple(problems))
+
+    def withheld_fields(self, granted: Iterable[Compartment]) -> tuple[str, ...]:
+        """The paths that a holder of ``granted`` cannot see: a record that is withheld whole stands for its fields."""
+        return tuple(_withheld(self.schema.root, frozenset(granted)))
+
+    # --- within -----------------------------------------------------------------------------------------------------
+
+    def subsets(self) -> tuple[tuple[Compartment, ...], ...]:
+        """Every set of compartments that can be granted, in the type's order."""
+        return tuple(
+            subset
+            for size in range(1, len(self.compartments) + 1)
+            for subset in itertools.combinations(self.compartments, size)
+        )
+
+    def _view(self, granted: frozenset[Compartment]) -> _View:
+        view = self._views.get(granted)
+        if view is None:
+            order = self._order(granted, self.compartments)
+            root = self.schema.root
+            view = _View(compile_validator(root, granted), compile_check(root, granted, self._paths), order)
+            self._views[granted] = view
+        return view
+
+    def _order(self, granted: frozenset[Compartment], compartments: tuple[Compartment, ...]) -> tuple[Compartment, ...]:
+        order = tuple(compartment for compartment in compartments if compartment in granted)
+        if len(order) != len(granted) or not order:
+            raise EventInvalid(
+                f"{self.name}: granted are compartments that the type does not have, or none", type=self.name
+            )
+        return order
+
+    def _version(self, version: int) -> TypeSchema:
+        schema = self._history.get(version)
+        if schema is None:
+            raise VersionUnknown(
+                f"{self.name}: version {version} is not in this catalog, which has"
+                f" {', '.join(map(str, self.versions))}: bring the newer schemas",
+                type=self.name,
+                version=version,
+            )
+        return schema
+
+
+def _withheld(record: Record, granted: frozenset[Compartment]) -> Iterable[str]:
+    for node in record.fields:
+        if not node.visible(granted):
+            yield node.path
+        elif node.record is not None:
+            yield from _withheld(node.record, granted)
