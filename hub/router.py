@@ -21,7 +21,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from hub.errors import BusRebalanced, HubError, RejectedError, UnavailableError
+from hub.errors import BusRebalanced, BusTopicUnknown, HubError, RejectedError, UnavailableError
 from hub.id_memory import IdMemory
 from hub.log_words import say
 from hub.model import AgencyId
@@ -33,6 +33,12 @@ from hub.trust.verify import FlushCache
 from hub.wire.quarantine import encode_quarantined, quarantine
 
 WORKER: Final = "router"
+
+
+class DeliveryTopicMissing(UnavailableError):
+    """A topic that the router must write to does not exist yet: make it (``hub broker apply``); nothing is lost."""
+
+    code = "delivery.topic_missing"
 
 
 class DirectorySource(Protocol):
@@ -161,7 +167,7 @@ class Router:
             await self._notices.tell([routed for _, routed in batch.routed if routed.owes_notice])
             outgoing = [record for records_of in self._outgoing(batch) for record in records_of]
             if outgoing:
-                await self._producer.send(outgoing)
+                await self._send(outgoing)
             if batch.done:
                 await self._consumer.commit(batch.done)
             self._count(batch)
@@ -232,6 +238,13 @@ class Router:
         # The key is the place: a record that is quarantined twice, after a crash, is seen to be the same one.
         headers = (("code", error.code.encode()), ("place", place.encode()))
         return OutgoingRecord(QUARANTINE, place.encode(), value, headers)
+
+    async def _send(self, outgoing: Sequence[OutgoingRecord]) -> None:
+        try:
+            await self._producer.send(outgoing)
+        except BusTopicUnknown as error:
+            # An agency that the directory lists before its topic was made. To stop would not help anyone more.
+            raise DeliveryTopicMissing(error.message, **error.details) from error
 
     # --- waiting, and going back -------------------------------------------------------------------------------------
 

@@ -1,0 +1,344 @@
+"""hub/router.py on the memory bus: order, quarantine, nothing committed before its time, waiting, going back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from hub.adapters.memory import MemoryBroker
+from hub.adapters.memory_observer import MemoryObserver
+from hub.errors import BusNotAuthorized, BusUnavailable, UnavailableError
+from hub.model import HUB, AgencyId
+from hub.ports import OutgoingRecord
+from hub.router import DeliveryTopicMissing, Router, RouterLimits
+from hub.routing import Routed, Subscriptions
+from hub.topics import HEARTBEAT, INGEST_PATTERN, QUARANTINE, ROUTER_GROUP
+from hub.trust.directory import Directory
+from hub.wire.bundle import parse_delivered
+from hub.wire.frames import parse_entry
+from hub.wire.quarantine import parse_quarantined
+from tests.support.authority import World
+from tests.support.routing import Asked, Site, draft, everybody
+
+LIMITS = RouterLimits(poll_wait=0.01, retry_first=0.01, retry_most=0.05, heartbeat=0.05)
+
+
+class WorldClock:
+    """The world's present; monotonic is the real one."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def now_ms(self) -> int:
+        return self._world.now_ms
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class DirectoryByHand:
+    """The directory that a test gives out, or its failure."""
+
+    def __init__(self, directory: Directory) -> None:
+        self.now: Directory | UnavailableError = directory
+
+    def current(self) -> Directory:
+        if isinstance(self.now, UnavailableError):
+            raise self.now
+        return self.now
+
+
+class NoticesByHand:
+    """Remembers what was to be said; fails as often as a test says."""
+
+    def __init__(self) -> None:
+        self.told: list[Routed] = []
+        self.failures = 0
+
+    async def tell(self, routed: Sequence[Routed]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise BusUnavailable("the outbox is full")
+        self.told += routed
+
+
+class Bench:
+    """A world, a bus, and a router on it."""
+
+    def __init__(self, world: World, *, partitions: int = 1) -> None:
+        self.world = world
+        agencies = [agency for agency in world.keys if agency != HUB]
+        topics = {f"ingest.{agency}": partitions for agency in [*agencies, HUB]}
+        topics |= {f"deliver.{agency}": 1 for agency in agencies}
+        self.broker = MemoryBroker(topics | {QUARANTINE: 1, HEARTBEAT: 1}, now_ms=lambda: world.now_ms)
+        self.directory = DirectoryByHand(world.directory())
+        self.notices = NoticesByHand()
+        self.observer = MemoryObserver()
+        self.subscriptions: Subscriptions = everybody(*agencies)
+
+    async def start(self, name: str = "router-1", limits: RouterLimits = LIMITS) -> Router:
+        consumer = self.broker.consumer(group=ROUTER_GROUP, pattern=INGEST_PATTERN)
+        producer = self.broker.producer("HUB")
+        await consumer.start()
+        await producer.start()
+        return Router(
+            name=name,
+            hub=HUB,
+            consumer=consumer,
+            producer=producer,
+            directory=self.directory,
+            subscriptions=self.subscriptions,
+            notices=self.notices,
+            clock=WorldClock(self.world),
+            observer=self.observer,
+            limits=limits,
+        )
+
+    async def publish(self, publisher: str, *records: object, topic: str | None = None) -> None:
+        producer = self.broker.producer(publisher)
+        await producer.start()
+        for record in records:
+            value, key = (record, b"?") if isinstance(record, bytes) else (record.value, record.key)  # type: ignore[attr-defined]
+            await producer.send([OutgoingRecord(topic or f"ingest.{publisher}", key, value)])
+
+    def committed(self, publisher: str = "JCF") -> int:
+        return self.broker.committed(ROUTER_GROUP).get((f"ingest.{publisher}", 0), 0)
+
+    def numbers(self, agency: str) -> list[int]:
+        """The recipient_seq of each delivered record, in order."""
+        records = self.broker.records(f"deliver.{agency}")
+        return [parse_entry(parse_delivered(record.value).entry).recipient_seq for record in records]
+
+
+@pytest.fixture
+def world() -> World:
+    world = World.of("JCF", "ATF", "RSS")
+    world.agree("JCF", "ATF", "trace.request")
+    world.agree("JCF", "RSS", "trace.request")
+    return world
+
+
+@pytest.fixture
+def bench(world: World) -> Bench:
+    return Bench(world)
+
+
+async def test_delivers_in_order_and_commits(bench: Bench, world: World) -> None:
+    site = Site(world, "JCF")
+    await bench.publish("JCF", *(site.seal(["ATF", "RSS"], events=2) for _ in range(5)))
+    router = await bench.start()
+    assert await router.step() == 5
+    assert bench.numbers("ATF") == bench.numbers("RSS") == [1, 2, 3, 4, 5]
+    assert {record.key for record in bench.broker.records("deliver.ATF")} == {site.sealer.instance}
+    assert bench.committed() == 5
+    assert bench.observer.total("cgi_events_total", outcome="delivered", recipient="ATF") == 10
+    assert bench.observer.total("cgi_bundles_total", outcome="routed", publisher="JCF") == 5
+
+
+async def test_a_refused_record_goes_to_quarantine_and_the_next_goes_on(bench: Bench, world: World) -> None:
+    site = Site(world, "JCF")
+    good = site.seal(["ATF"])
+    stolen = Site(world, "RSS").seal(["ATF"])
+    await bench.publish("JCF", b"garbage", stolen, good)
+    await (await bench.start()).step()
+    kept = [parse_quarantined(record.value) for record in bench.broker.records(QUARANTINE)]
+    assert [(q.code, q.topic, q.partition, q.offset) for q in kept] == [
+        ("frame.kind_wrong", "ingest.JCF", 0, 0),
+        ("publisher.mismatch", "ingest.JCF", 0, 1),
+    ]
+    assert [q.value for q in kept] == [b"garbage", stolen.value]
+    assert bench.numbers("ATF") == [1]
+    assert bench.committed() == 3
+    assert bench.observer.total("cgi_quarantined_total", publisher="JCF") == 2
+
+
+async def test_nothing_is_committed_before_the_deliveries_are_acknowledged(bench: Bench, world: World) -> None:
+    site = Site(world, "JCF")
+    await bench.publish("JCF", *(site.seal(["ATF", "RSS"]) for _ in range(3)))
+    router = await bench.start()
+    bench.broker.fail_sends(1)
+    with pytest.raises(UnavailableError):
+        await router.step()
+    assert bench.committed() == 0
+
+
+async def test_nothing_is_committed_before_the_quarantine_has_it(bench: Bench) -> None:
+    await bench.publish("JCF", b"garbage", b"garbage")
+    router = await bench.start()
+    bench.broker.fail_sends(1)
+    with pytest.raises(UnavailableError):
+        await router.step()
+    assert bench.committed() == 0
+
+
+async def test_nothing_is_committed_before_the_notice_is_durable(bench: Bench, world: World) -> None:
+    bench.subscriptions = {}
+    await bench.publish("JCF", Site(world, "JCF").seal(["ATF"]))
+    router = await bench.start()
+    bench.notices.failures = 1
+    with pytest.raises(UnavailableError):
+        await router.step()
+    assert bench.committed() == 0
+    assert bench.broker.records("deliver.ATF") == ()
+
+
+async def test_denials_are_told_and_counted(bench: Bench, world: World) -> None:
+    bench.subscriptions = {AgencyId("ATF"): Asked(allowed=False), AgencyId("RSS"): Asked()}
+    site = Site(world, "JCF")
+    await bench.publish("JCF", site.seal(["ATF", "RSS"], events=7), site.seal(["RSS"]))
+    await (await bench.start()).step()
+    assert [routed.denials[0].agency for routed in bench.notices.told] == ["ATF"]
+    assert bench.numbers("RSS") == [1, 2]
+    assert bench.numbers("ATF") == []
+    assert bench.observer.total("cgi_events_total", outcome="denied", recipient="ATF", reason="subscription.type") == 7
+
+
+async def run_until(router: Router, done: object, seconds: float = 5.0) -> None:
+    """Run the router until ``done()`` says so, then stop it."""
+    stop = asyncio.Event()
+    async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
+        group.create_task(router.run(stop))
+        while not done():  # type: ignore[operator]
+            await asyncio.sleep(0.005)
+        stop.set()
+
+
+async def test_kafka_goes_away_and_comes_back(bench: Bench, world: World) -> None:
+    site = Site(world, "JCF")
+    await bench.publish("JCF", *(site.seal(["ATF"]) for _ in range(3)))
+    router = await bench.start()
+    bench.broker.go_away()
+    stop = asyncio.Event()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(router.run(stop))
+        await asyncio.sleep(0.05)
+        bench.broker.come_back()
+        while bench.committed() < 3:
+            await asyncio.sleep(0.005)
+        stop.set()
+    assert bench.numbers("ATF") == [1, 2, 3]
+    assert bench.observer.total("cgi_unavailable_total") > 0
+
+
+async def test_a_failed_send_is_done_again_from_what_was_committed(bench: Bench, world: World) -> None:
+    site = Site(world, "JCF")
+    await bench.publish("JCF", *(site.seal(["ATF"]) for _ in range(4)))
+    router = await bench.start(limits=RouterLimits(poll_wait=0.01, retry_first=0.01, heartbeat=60))
+    await router.step()  # the first four
+    await bench.publish("JCF", *(site.seal(["ATF"]) for _ in range(4)))
+    bench.broker.fail_sends(2)  # the heartbeat's, and a delivery's
+    await run_until(router, lambda: bench.committed() == 8)
+    assert list(dict.fromkeys(bench.numbers("ATF"))) == [1, 2, 3, 4, 5, 6, 7, 8]  # some twice: receivers drop them
+
+
+async def test_no_directory_nothing_moves(bench: Bench, world: World) -> None:
+    await bench.publish("JCF", Site(world, "JCF").seal(["ATF"]))
+    router = await bench.start()
+    directory = bench.directory.now
+    bench.directory.now = UnavailableError("expired")
+    with pytest.raises(UnavailableError):
+        await router.step()
+    assert bench.committed() == 0
+    bench.directory.now = directory
+    await router.step()
+    assert bench.committed() == 1
+
+
+async def test_a_bundle_under_a_newer_directory_holds_its_partition_alone(bench: Bench, world: World) -> None:
+    world.agree("RSS", "ATF", "trace.request")
+    bench.directory.now = world.directory()
+    old, other = Site(world, "JCF"), Site(world, "RSS")
+    before = old.seal(["ATF"])
+    world.version += 1
+    new = Site(world, "JCF")
+    await bench.publish("JCF", before, new.seal(["ATF"]), old.seal(["ATF"]))
+    await bench.publish("RSS", other.seal(["ATF"]))
+    router = await bench.start()
+    await run_until(router, lambda: bench.committed("RSS") == 1)
+    assert bench.committed() == 1  # the one before it, and nothing after
+    await bench.publish("RSS", *(other.seal(["ATF"]) for _ in range(3)))
+    await run_until(router, lambda: bench.committed("RSS") == 4)
+    assert bench.committed() == 1
+    bench.directory.now = world.directory()
+    await run_until(router, lambda: bench.committed() == 3)
+    assert sorted(bench.numbers("ATF")) == [1, 1, 1, 2, 2, 3, 4]
+    assert bench.observer.total("cgi_unavailable_total", operation="directory", code="directory.behind") >= 1
+
+
+async def test_a_topic_that_is_not_made_yet_is_waited_for(bench: Bench, world: World) -> None:
+    world.add_agency("NCA")
+    world.agree("JCF", "NCA", "trace.request")
+    bench.directory.now = world.directory()
+    bench.subscriptions = everybody("NCA")
+    await bench.publish("JCF", Site(world, "JCF").seal(["NCA"]))
+    router = await bench.start()
+    with pytest.raises(DeliveryTopicMissing):
+        await router.step()
+    assert bench.committed() == 0
+    bench.broker.create_topic("deliver.NCA")
+    await run_until(router, lambda: bench.committed() == 1)
+    assert bench.numbers("NCA") == [1]
+
+
+async def test_what_the_broker_refuses_for_good_ends_it(bench: Bench) -> None:
+    router = await bench.start()
+    bench.broker._authorizer = lambda *_: False
+    with pytest.raises(ExceptionGroup) as caught:
+        await run_until(router, lambda: False)
+    assert caught.group_contains(BusNotAuthorized)
+
+
+async def test_two_routers_share_the_work_and_lose_nothing_when_one_leaves(world: World) -> None:
+    bench = Bench(world, partitions=3)
+    sites = [Site(world, "JCF") for _ in range(6)]
+    first, second = await bench.start("router-1"), await bench.start("router-2")
+    stops = [asyncio.Event(), asyncio.Event()]
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(first.run(stops[0]))
+        leaving = group.create_task(second.run(stops[1]))
+        for number in range(30):
+            await bench.publish("JCF", sites[number % 6].seal(["ATF"]))
+            if number == 10:
+                leaving.cancel()
+                await second._consumer.stop()
+        while sum(bench.broker.committed(ROUTER_GROUP).values()) < 30:
+            await asyncio.sleep(0.005)
+        stops[0].set()
+    got = {
+        (record.key, parse_entry(parse_delivered(record.value).entry).recipient_seq)
+        for record in bench.broker.records("deliver.ATF")
+    }
+    assert got == {(site.sealer.instance, seq) for site in sites for seq in range(1, 6)}
+
+
+async def test_an_event_id_that_comes_back_with_another_header_raises_an_alarm(bench: Bench, world: World) -> None:
+    site = Site(world, "JCF")
+    event = draft(world.now_ms)
+    first = site.seal(["ATF"], drafts=[event])
+    again = site.seal(["ATF"], drafts=[draft(world.now_ms, event_id=event.event_id)])
+    await bench.publish("JCF", first, first, again)  # the same record twice is no alarm: it was sent twice
+    await (await bench.start()).step()
+    assert bench.observer.total("cgi_alarms_total", publisher="JCF", code="event.id_reused") == 1
+    assert bench.numbers("ATF") == [1, 1, 2]
+
+
+async def test_heartbeat_and_lag(bench: Bench, world: World) -> None:
+    site = Site(world, "JCF")
+    await bench.publish("JCF", *(site.seal(["ATF"], events=4) for _ in range(4)), site.heartbeat(["ATF"]))
+    router = await bench.start(limits=RouterLimits(max_records=2, poll_wait=0.01, heartbeat=0.01))
+    await router.step()
+    world.now_ms += 5_000
+    beat = asyncio.create_task(router._beat())
+    while not bench.broker.records(HEARTBEAT) or not bench.observer.gauges:
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.03)
+    beat.cancel()
+    assert bench.observer.total("cgi_lag_records", topic="ingest.JCF") == 3
+    assert bench.observer.total("cgi_lag_events", topic="ingest.JCF") == 12
+    assert bench.observer.total("cgi_lag_seconds", topic="ingest.JCF") == 5
+    assert b'"router":"router-1"' in bench.broker.records(HEARTBEAT)[0].value
+    await run_until(router, lambda: bench.committed() == 5)
+    assert bench.observer.total("cgi_heartbeats_total", direction="seen") == 1
