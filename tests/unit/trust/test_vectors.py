@@ -1,0 +1,269 @@
+"""Runs every file of tests/vectors as docs/spec/vectors.md says, and asks that every code of a refusal has one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+import json
+import pkgutil
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hub.trust
+import hub.wire
+from hub.errors import HubError, RejectedError
+from hub.model import AgencyId
+from hub.trust.directory import Directory, parse_root, verify_snapshot
+from hub.trust.kem import KemPrivateKey
+from hub.trust.open import Delivered, OpenedSections, Opener
+from hub.trust.replay import EventIds
+from hub.trust.sequence import Outcome, Stamp, Streams
+from hub.trust.stub import verify_stub
+from hub.trust.verify import FlushCache, VerifiedBundle, verify_ingest
+
+VECTORS = Path(__file__).parents[2] / "vectors"
+AREAS = ("ingest", "open", "stub", "sequence")
+FILES = [file for area in AREAS for file in sorted((VECTORS / area).glob("*.json"))]
+Json = dict[str, Any]
+
+
+def decode(packed: str | list[Json]) -> bytes:
+    """docs/spec/vectors.md 3: base64, or pieces."""
+    if isinstance(packed, str):
+        return base64.b64decode(packed, validate=True)
+    return b"".join(bytes(one["zeros"]) if "zeros" in one else base64.b64decode(one["base64"]) for one in packed)
+
+
+@cache
+def directory(root: str, snapshot: str, now_ms: int) -> Directory:
+    pinned = parse_root((VECTORS / "shared" / root).read_bytes())
+    raw = (VECTORS / "shared" / snapshot).read_bytes()
+    return verify_snapshot(raw, root=pinned, now_ms=now_ms, at_least_version=0)
+
+
+def reader(inputs: Json) -> Json:
+    listed = directory(inputs["root"], inputs["directory"], inputs["now_ms"])
+    return {"hub": AgencyId(inputs["hub"]), "directory": listed, "now_ms": inputs["now_ms"]}
+
+
+def records(inputs: Json) -> Iterator[bytes]:
+    """What came before, then the one that the vector is about."""
+    yield from map(decode, [*inputs.get("before", ()), inputs["record"]])
+
+
+def run_ingest(inputs: Json) -> Json:
+    flushes, event_ids = FlushCache(), EventIds()
+    for record in records(inputs):
+        bundle = verify_ingest(record, owner=AgencyId(inputs["owner"]), flushes=flushes, **reader(inputs))
+        event_ids.check(bundle.publisher, bundle.event_ids, bundle.header_hashes)
+    return describe_bundle(bundle)
+
+
+def describe_bundle(bundle: VerifiedBundle) -> Json:
+    agencies = [entry.agency for entry in bundle.entries]
+    return {
+        "publisher": bundle.publisher,
+        "instance": bundle.instance.hex(),
+        "bundle_seq": bundle.bundle_seq,
+        "head_hash": bundle.head_hash.hex(),
+        "event_ids": [event_id.hex() for event_id in bundle.event_ids],
+        "deliveries": {agency: base64.b64encode(bundle.delivery(agency)).decode() for agency in agencies},
+        "stubs": {agency: base64.b64encode(bundle.stub(agency)).decode() for agency in agencies},
+    }
+
+
+def run_open(inputs: Json) -> Json:
+    keys = [KemPrivateKey(decode(seed)) for seed in inputs["kem_seeds"]]
+    how = reader(inputs)
+    opener = Opener(hub=how.pop("hub"), recipient=AgencyId(inputs["recipient"]), kem_keys=keys)
+    streams = Streams()
+    for record in records(inputs):
+        delivered = opener.verify(record, **how)
+        outcome = streams.check(delivered.stamp)
+        opened = opener.open(delivered) if outcome is not Outcome.DUPLICATE else ()
+        streams.mark(delivered.stamp)
+    return describe_opened(delivered, opened) | {"outcome": outcome.value}
+
+
+def describe_opened(delivered: Delivered, opened: tuple[OpenedSections, ...]) -> Json:
+    return {
+        "publisher": delivered.publisher,
+        "instance": delivered.instance.hex(),
+        "recipient_seq": delivered.stamp.seq,
+        "head_hash": delivered.head_hash.hex(),
+        "granted": list(delivered.granted),
+        "withheld": list(delivered.withheld),
+        "events": [
+            {
+                "event_id": one.event_id.hex(),
+                "published_at_ms": one.published_at_ms,
+                "expires_at_ms": one.expires_at_ms,
+                "in_reply_to": one.in_reply_to and [one.in_reply_to.publisher, one.in_reply_to.event_id.hex()],
+                "parts": {name: base64.b64encode(part).decode() for name, part in one.sections.items()},
+            }
+            for one in opened
+        ],
+    }
+
+
+def run_stub(inputs: Json) -> Json:
+    stub = verify_stub(decode(inputs["record"]), recipient=AgencyId(inputs["recipient"]), **reader(inputs))
+    return {
+        "publisher": stub.publisher,
+        "instance": stub.instance.hex(),
+        "recipient_seq": stub.recipient_seq,
+        "head_hash": stub.head_hash.hex(),
+        "granted": list(stub.granted),
+    }
+
+
+def run_sequence(inputs: Json) -> Json:
+    streams = Streams()
+    refused: HubError | None = None
+    for step in inputs["steps"]:
+        if "explain" in step:
+            instance, first, last, reason = step["explain"]
+            streams.explain(inputs["defaults"]["publisher"], bytes.fromhex(instance), first, last, reason)
+            continue
+        facts = inputs["defaults"] | step
+        for number in step["numbers"]:
+            stamp = stamp_of(facts, number)
+            try:
+                outcome = streams.check(stamp).value
+            except RejectedError as error:
+                assert refused is None, "only the last step may be refused"
+                outcome, refused, findings = error.code, error, ()
+            else:
+                findings = streams.mark(stamp) if outcome != "duplicate" else ()
+            assert outcome == step["outcome"], number
+        shown = [[f.kind.value, f.gap.instance.hex(), f.gap.first, f.gap.last] for f in findings]
+        assert shown == step.get("findings", [])
+    # What is stored and read again is the same memory.
+    streams = Streams.from_state(streams.changed().values())
+    gaps = [[gap.instance.hex(), gap.first, gap.last, gap.reason] for gap in streams.gaps()]
+    if refused is not None:
+        raise refused
+    return {"gaps": gaps}
+
+
+def stamp_of(facts: Json, number: int) -> Stamp:
+    instance = bytes.fromhex(facts["instance"])
+    head = facts.get("head_hash") or hashlib.sha256(instance + number.to_bytes(8, "big")).hexdigest()
+    return Stamp(
+        publisher=AgencyId(facts["publisher"]),
+        instance=instance,
+        seq=number,
+        head_hash=bytes.fromhex(head),
+        prev_instance=bytes.fromhex(facts["prev_instance"]),
+        prev_seq=facts["prev_seq"],
+        signing_key_id=bytes.fromhex(facts["signing_key_id"]),
+        flush_time_ms=facts["flush_time_ms"],
+        is_heartbeat=facts.get("heartbeat", False),
+    )
+
+
+RUN: dict[str, Callable[[Json], Json]] = {
+    "ingest": run_ingest,
+    "open": run_open,
+    "stub": run_stub,
+    "sequence": run_sequence,
+}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_vector(file: Path) -> None:
+    vector = json.loads(file.read_text())
+    run = RUN[vector["operation"]]
+    if vector["expect"] != "ok":
+        with pytest.raises(HubError) as refused:
+            run(vector["inputs"])
+        assert refused.value.code == vector["expect"], refused.value.diagnostics()
+        return
+    result = run(vector["inputs"])
+    for name, wanted in vector.get("result", {}).items():
+        assert result[name] == wanted, name
+
+
+# --- every code has a vector ------------------------------------------------------------------------------------------
+
+NOT_OF_A_RECORD = {
+    "merkle.path_invalid": "always reported as bundle.not_in_flush or entry.not_in_bundle",
+    "wrap.content_invalid": "the exact length of a wrap is checked before: a second line of defence",
+    "section.too_large": "the publisher's own refusal, before it seals",
+    "key.malformed": "of a key in a statement or a root: tests/unit/trust/test_composite.py, test_kem.py",
+    "recipient.unknown": "the publisher's own refusal, before it seals",
+    "recipient.suspended": "the publisher's own refusal, before it seals",
+    "kem_key.none": "the publisher's own refusal, before it seals",
+    "rejected": "the branch itself",
+}
+NOT_OF_A_RECORD_EITHER = ("directory.", "statement.", "policy.", "key_file.")
+"""Refusals of a directory snapshot, a key statement or an operator's file: tests/unit/trust/test_directory.py."""
+
+
+def _leaves(cls: type[RejectedError]) -> Iterator[type[RejectedError]]:
+    for sub in cls.__subclasses__():
+        yield from _leaves(sub)
+    if not cls.__subclasses__():
+        yield cls
+
+
+def test_every_refusal_has_a_vector() -> None:
+    for package in (hub.wire, hub.trust):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    codes = {leaf.code for leaf in _leaves(RejectedError) if leaf.__module__.startswith(("hub.wire.", "hub.trust."))}
+    wanted = {code for code in codes - NOT_OF_A_RECORD.keys() if not code.startswith(NOT_OF_A_RECORD_EITHER)} | {
+        "directory.behind"
+    }
+    have = {json.loads(file.read_text())["expect"] for file in FILES} - {"ok"}
+    assert wanted - have == set(), "no vector ends in these codes"
+    assert have - wanted == set(), "vectors end in codes that no record is refused with"
+
+
+def test_every_code_of_the_specification_has_a_vector() -> None:
+    """docs/spec/checks.md 14.1 lists them; those with a star need more than one record, but most have vectors too."""
+    text = (VECTORS.parents[1] / "docs" / "spec" / "checks.md").read_text()
+    table = text[text.index("14.1") :].split("\n\n")[1]
+    listed = {part.strip("` *") for line in table.splitlines()[2:] for part in line.split("|")[1].split(",")}
+    have = {json.loads(file.read_text())["expect"] for file in FILES} - {"ok"}
+    assert have - listed == set(), "codes that the specification does not list"
+    assert listed - have - NOT_OF_A_RECORD.keys() == set(), "codes of the specification without a vector"
+
+
+def test_the_files_are_those_that_the_generator_makes() -> None:
+    from tests.vectors.generate import all_cases
+
+    made = {case.name: (case.says, case.clause, case.operation, case.expect) for case in all_cases()}
+    held = {}
+    for file in FILES:
+        vector = json.loads(file.read_text())
+        facts = (vector["says"], vector["clause"], vector["operation"], vector["expect"])
+        held[f"{file.parent.name}/{file.stem}"] = facts
+    assert held == made
+
+
+@pytest.mark.parametrize(
+    "name",
+    [file.stem for file in FILES if file.parent.name == "ingest" and file.stem.startswith("limit-")],
+)
+def test_counts_past_a_limit_are_refused_before_anything_is_expanded(name: str) -> None:
+    """Neither time nor memory grows with the count that is claimed (spec 2.2)."""
+    inputs = json.loads((VECTORS / "ingest" / f"{name}.json").read_text())["inputs"]
+    value, how = decode(inputs["record"]), reader(inputs)
+    tracemalloc.start()
+    begin = time.perf_counter()
+    try:
+        with pytest.raises(RejectedError):
+            verify_ingest(value, owner=AgencyId(inputs["owner"]), flushes=FlushCache(), **how)
+        seconds, peak = time.perf_counter() - begin, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 256 * 1024
+    assert seconds < 0.25
