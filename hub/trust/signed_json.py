@@ -49,6 +49,11 @@ def encode_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
 
 
+def encode_base64(raw: bytes) -> str:
+    """Standard base64 with padding: the one text of these bytes."""
+    return base64.b64encode(raw).decode("ascii")
+
+
 def _from_base64(value: object) -> bytes:
     if isinstance(value, bytes):
         return value
@@ -58,7 +63,7 @@ def _from_base64(value: object) -> bytes:
         decoded = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError("not base64") from error
-    if base64.b64encode(decoded).decode("ascii") != value:
+    if encode_base64(decoded) != value:
         raise ValueError("not the one base64 text of these bytes")
     return decoded
 
@@ -66,7 +71,7 @@ def _from_base64(value: object) -> bytes:
 Base64 = Annotated[
     bytes,
     BeforeValidator(_from_base64),
-    PlainSerializer(lambda value: base64.b64encode(value).decode("ascii"), return_type=str, when_used="json"),
+    PlainSerializer(encode_base64, return_type=str, when_used="json"),
 ]
 """Bytes that stand as standard base64 with padding in JSON."""
 

@@ -6,7 +6,6 @@ once, ``add_signature`` for one more); what comes out is verified with ``verify_
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from hub.model import AgencyId, Agreement
 from hub.trust.composite import SigningKey, VerifyKey
 from hub.trust.directory import DIRECTORY_CONTEXT, Root, parse_envelope
-from hub.trust.signed_json import encode_json
+from hub.trust.signed_json import encode_base64, encode_json
 from hub.trust.statement import SignedStatement
 
 
@@ -25,7 +24,7 @@ def encode_root(root: Root) -> bytes:
             "kind": "cgi-hub/v1/root",
             "hub": root.hub,
             "threshold": root.threshold,
-            "custodians": [{"name": c.name, "key": _b64(c.key.raw)} for c in root.custodians],
+            "custodians": [{"name": c.name, "key": encode_base64(c.key.raw)} for c in root.custodians],
         }
     )
 
@@ -63,8 +62,11 @@ def encode_directory(
                     "agency": a.agency_id,
                     "name": a.name,
                     "active": a.active,
-                    "identity": _b64(a.identity.raw),
-                    "statement": {"payload": _b64(a.statement.payload), "signature": _b64(a.statement.signature)},
+                    "identity": encode_base64(a.identity.raw),
+                    "statement": {
+                        "payload": encode_base64(a.statement.payload),
+                        "signature": encode_base64(a.statement.signature),
+                    },
                 }
                 for a in sorted(agencies, key=lambda a: a.agency_id)
             ],
@@ -78,9 +80,9 @@ def encode_snapshot(payload: bytes, signatures: Mapping[bytes, bytes]) -> bytes:
     return encode_json(
         {
             "kind": "cgi-hub/v1/directory-snapshot",
-            "payload": _b64(payload),
+            "payload": encode_base64(payload),
             "signatures": [
-                {"key_id": key_id.hex(), "signature": _b64(signature)}
+                {"key_id": key_id.hex(), "signature": encode_base64(signature)}
                 for key_id, signature in sorted(signatures.items())
             ],
         }
@@ -113,7 +115,3 @@ def _agreement_form(agreement: Agreement) -> dict[str, Any]:
         "not_after_ms": agreement.not_after_ms,
         "reference": agreement.reference,
     }
-
-
-def _b64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode("ascii")

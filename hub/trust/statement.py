@@ -6,7 +6,6 @@ The statement travels inside the directory snapshot as opaque bytes and is verif
 
 from __future__ import annotations
 
-import base64
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from hub.errors import RejectedError
 from hub.model import AgencyId
 from hub.trust.composite import KeyMalformed, SignatureInvalid, SigningKey, VerifyKey
 from hub.trust.kem import KemPublicKey
-from hub.trust.signed_json import Base64, Strict, TimeMs, encode_json, first_fault, read_strict_json
+from hub.trust.signed_json import Base64, Strict, TimeMs, encode_base64, encode_json, first_fault, read_strict_json
 
 STATEMENT_CONTEXT: Final = b"cgi-hub/v1/key-statement"
 """What an identity key signs under (docs/spec/directory.md 4.2)."""
@@ -168,7 +167,7 @@ def verify_statement(signed: SignedStatement, *, identity: VerifyKey, hub: Agenc
 
 def _key_form(entry: SigningKeyEntry | KemKeyEntry) -> dict[str, Any]:
     form: dict[str, Any] = {
-        "key": base64.b64encode(entry.key.raw).decode("ascii"),
+        "key": encode_base64(entry.key.raw),
         "not_before_ms": entry.not_before_ms,
         "not_after_ms": entry.not_after_ms,
     }
@@ -195,3 +194,31 @@ def sign_statement(statement: KeyStatement, identity: SigningKey) -> SignedState
     )
     parse_statement(payload)  # never sign what a reader would refuse
     return SignedStatement(payload, identity.sign(STATEMENT_CONTEXT, payload))
+
+
+class _SignedForm(Strict):
+    kind: Literal["cgi-hub/v1/signed-statement"]
+    payload: Base64
+    signature: Base64
+
+
+def encode_signed_statement(signed: SignedStatement) -> bytes:
+    """The bytes of a statement's file: what an agency hands to the custodians."""
+    return encode_json(
+        {
+            "kind": "cgi-hub/v1/signed-statement",
+            "payload": encode_base64(signed.payload),
+            "signature": encode_base64(signed.signature),
+        }
+    )
+
+
+def parse_signed_statement(raw: bytes) -> SignedStatement:
+    """A statement's file; nothing is verified. Raises :class:`StatementMalformed`."""
+    try:
+        form = _SignedForm.model_validate(read_strict_json(raw))
+    except ValidationError as error:
+        raise StatementMalformed(f"not a signed key statement: {first_fault(error)}") from error
+    except ValueError as error:
+        raise StatementMalformed(f"not a signed key statement: {error}") from error
+    return SignedStatement(form.payload, form.signature)

@@ -1,0 +1,238 @@
+"""hub/adapters/files.py: who may read a key, and what FileDirectory takes, keeps and refuses."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hub.adapters import files as f
+from hub.errors import UnavailableError
+from hub.trust import directory as d
+from hub.trust.keys import KeyFileInvalid, KeyUse
+from hub.trust.snapshot import encode_root, sign_snapshot
+from hub.trust.statement import verify_statement
+from tests.support.authority import DAY_MS, NOW_MS, World, kem_key, signing_key
+
+
+@dataclass
+class Hand:
+    """A clock that is moved by hand."""
+
+    ms: int = NOW_MS
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic(self) -> float:
+        return self.ms / 1000
+
+
+class TestKeyFiles:
+    def test_written_for_the_owner_alone(self, tmp_path: Path) -> None:
+        path = tmp_path / "signing.key"
+        before = os.umask(0)
+        try:
+            public = f.write_key(path, KeyUse.SIGNING, signing_key("x").seed)
+        finally:
+            os.umask(before)
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert public == tmp_path / "signing.pub"
+        assert f.load_signing_key(path).seed == signing_key("x").seed
+        assert f.load_verify_key(public, KeyUse.SIGNING) == signing_key("x").public
+
+    @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o644, 0o777])
+    def test_refused_when_others_can_read_or_write_it(self, tmp_path: Path, mode: int) -> None:
+        path = tmp_path / "signing.key"
+        f.write_key(path, KeyUse.SIGNING, signing_key("x").seed)
+        path.chmod(mode)
+        with pytest.raises(f.KeyFileExposed, match="chmod 600"):
+            f.load_signing_key(path)
+
+    def test_never_over_another_key(self, tmp_path: Path) -> None:
+        path = tmp_path / "signing.key"
+        f.write_key(path, KeyUse.SIGNING, signing_key("x").seed)
+        with pytest.raises(f.FileUnreadable, match="never written over"):
+            f.write_key(path, KeyUse.SIGNING, signing_key("y").seed)
+        assert f.load_signing_key(path).seed == signing_key("x").seed
+
+    def test_the_file_is_named_in_what_is_wrong_with_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "identity.key"
+        f.write_key(path, KeyUse.IDENTITY, signing_key("x").seed)
+        with pytest.raises(KeyFileInvalid) as caught:
+            f.load_signing_key(path)
+        assert caught.value.details["file"] == path
+        with pytest.raises(f.FileUnreadable):
+            f.load_signing_key(tmp_path / "none.key")
+        with pytest.raises(f.FileUnreadable, match="plain file"):
+            f.load_signing_key(Path("/dev/null"))
+
+    def test_every_kem_key_of_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(f.FileUnreadable):
+            f.load_kem_keys(tmp_path / "none")
+        with pytest.raises(f.FileUnreadable, match="0 KEM keys"):
+            f.load_kem_keys(tmp_path)
+        for name in ("2026-10", "2026-11"):
+            public = f.write_key(tmp_path / f"{name}.key", KeyUse.KEM, kem_key(name).seed)
+            assert f.load_kem_public_key(public).raw == kem_key(name).public.raw
+        assert [key.seed for key in f.load_kem_keys(tmp_path)] == [kem_key("2026-10").seed, kem_key("2026-11").seed]
+        (tmp_path / "2026-10.key").chmod(0o644)
+        with pytest.raises(f.KeyFileExposed):
+            f.load_kem_keys(tmp_path)
+
+    def test_too_long(self, tmp_path: Path) -> None:
+        path = tmp_path / "signing.key"
+        f.write_secret(path, b" " * (f.MAX_KEY_FILE + 1))
+        with pytest.raises(f.FileUnreadable, match="longer"):
+            f.load_signing_key(path)
+
+
+def test_statement_and_root_files(tmp_path: Path) -> None:
+    world = World.of("ATF")
+    signed = world.drafts()[1].statement
+    f.write_statement(tmp_path / "ATF.json", signed)
+    assert f.load_statement(tmp_path / "ATF.json") == signed
+    agency = world.drafts()[1].agency_id
+    assert verify_statement(signed, identity=world.keys[agency].identity.public, hub=world.root.hub, agency=agency)
+    f.write_file(tmp_path / "root.json", encode_root(world.root))
+    assert f.load_root(tmp_path / "root.json") == world.root
+
+
+class TestFileDirectory:
+    @pytest.fixture
+    def world(self) -> World:
+        return World.of("ATF", "JCF")
+
+    @pytest.fixture
+    def clock(self) -> Hand:
+        return Hand()
+
+    @pytest.fixture
+    def path(self, tmp_path: Path, world: World) -> Path:
+        path = tmp_path / "directory.json"
+        path.write_bytes(world.snapshot())
+        return path
+
+    def source(self, path: Path, world: World, clock: Hand) -> f.FileDirectory:
+        return f.FileDirectory(path, root=world.root, memory=path.parent / "directory-seen.json", clock=clock)
+
+    def test_the_same_object_until_the_file_changes(self, path: Path, world: World, clock: Hand) -> None:
+        source = self.source(path, world, clock)
+        first = source.current()
+        assert source.current() is first
+        world.agree("JCF", "ATF", "trace.request")
+        path.write_bytes(world.snapshot())
+        assert source.current().version == first.version + 1
+        assert source.refused is None
+
+    def test_the_same_directory_written_again_is_the_same_object(self, path: Path, world: World, clock: Hand) -> None:
+        source = self.source(path, world, clock)
+        first = source.current()
+        path.write_bytes(sign_snapshot(world.payload(), world.custodians))
+        assert source.current() is first
+
+    def test_expired(self, path: Path, world: World, clock: Hand) -> None:
+        source = self.source(path, world, clock)
+        assert source.current()
+        clock.ms = world.expires_at_ms
+        with pytest.raises(UnavailableError) as caught:
+            source.current()
+        assert caught.value.code == "directory.expired"
+        with pytest.raises(UnavailableError) as caught:  # at a start too
+            self.source(path, world, clock).current()
+        assert caught.value.code == "directory.expired"
+        world.version += 1
+        world.now_ms, world.expires_at_ms = clock.ms, clock.ms + DAY_MS
+        path.write_bytes(world.snapshot())
+        assert source.current().version == world.version
+
+    def test_from_the_future_is_looked_at_again(self, path: Path, world: World, clock: Hand) -> None:
+        clock.ms = NOW_MS - DAY_MS
+        source = self.source(path, world, clock)
+        with pytest.raises(d.DirectoryNotYetValid):
+            source.current()
+        clock.ms = NOW_MS
+        assert source.current().version == world.version
+
+    def test_missing(self, path: Path, world: World, clock: Hand) -> None:
+        path.unlink()
+        source = self.source(path, world, clock)
+        with pytest.raises(f.DirectoryMissing):
+            source.current()
+        path.write_bytes(world.snapshot())
+        first = source.current()
+        path.unlink()
+        assert source.current() is first  # it still holds
+        assert isinstance(source.refused, f.DirectoryMissing)
+
+    def test_a_rollback_does_not_replace_what_holds(self, path: Path, world: World, clock: Hand) -> None:
+        old = path.read_bytes()
+        world.suspend("ATF")
+        path.write_bytes(world.snapshot())
+        source = self.source(path, world, clock)
+        newer = source.current()
+        path.write_bytes(old)
+        assert source.current() is newer
+        assert isinstance(source.refused, d.DirectoryRolledBack)
+
+    def test_a_rollback_is_refused_after_a_restart(self, path: Path, world: World, clock: Hand) -> None:
+        old = path.read_bytes()
+        world.suspend("ATF")
+        path.write_bytes(world.snapshot())
+        assert self.source(path, world, clock).current()
+        path.write_bytes(old)
+        with pytest.raises(f.DirectoryRefused) as caught:
+            self.source(path, world, clock).current()
+        assert caught.value.details["reason"] == "directory.rolled_back"
+
+    def test_two_directories_of_one_version_are_refused_after_a_restart(
+        self, path: Path, world: World, clock: Hand
+    ) -> None:
+        assert self.source(path, world, clock).current()
+        world.suspend("ATF")
+        world.version -= 1
+        path.write_bytes(world.snapshot())
+        with pytest.raises(f.DirectoryRefused) as caught:
+            self.source(path, world, clock).current()
+        assert caught.value.details["reason"] == "directory.equivocation"
+
+    def test_an_older_statement_is_refused_after_a_restart(self, path: Path, world: World, clock: Hand) -> None:
+        world.rotate_kem_key("ATF")
+        path.write_bytes(world.snapshot())
+        assert self.source(path, world, clock).current()
+        keys = world.keys[world.drafts()[1].agency_id]
+        keys.statement_version -= 1
+        world.version += 1
+        path.write_bytes(world.snapshot())
+        with pytest.raises(f.DirectoryRefused) as caught:
+            self.source(path, world, clock).current()
+        assert caught.value.details["reason"] == "directory.rolled_back"
+
+    @pytest.mark.parametrize(("raw", "reason"), [(b"{}", "directory.malformed"), (b"", "directory.malformed")])
+    def test_nonsense(self, path: Path, world: World, clock: Hand, raw: bytes, reason: str) -> None:
+        path.write_bytes(raw)
+        with pytest.raises(f.DirectoryRefused) as caught:
+            self.source(path, world, clock).current()
+        assert caught.value.details["reason"] == reason
+
+    def test_too_few_signatures(self, path: Path, world: World, clock: Hand) -> None:
+        path.write_bytes(sign_snapshot(world.payload(), world.custodians[:1]))
+        with pytest.raises(f.DirectoryRefused) as caught:
+            self.source(path, world, clock).current()
+        assert caught.value.details["reason"] == "directory.too_few_signatures"
+
+    def test_remembered_before_it_is_used(self, path: Path, world: World, clock: Hand) -> None:
+        source = f.FileDirectory(
+            path, root=world.root, memory=path.parent / "no such folder" / "seen.json", clock=clock
+        )
+        for _ in range(2):
+            with pytest.raises(f.FileUnreadable):
+                source.current()
+
+    @pytest.mark.parametrize("raw", [b"", b"{}", b'{"kind":"cgi-hub/v1/directory-seen","version":0}'])
+    def test_a_damaged_memory_is_not_taken_for_none(self, path: Path, world: World, clock: Hand, raw: bytes) -> None:
+        (path.parent / "directory-seen.json").write_bytes(raw)
+        with pytest.raises(f.DirectoryMemoryInvalid):
+            self.source(path, world, clock)
