@@ -97,10 +97,9 @@ class SchemaParser:
         self._order = self._compartments(raw.get("compartments"))
         root = self._record(raw, _Place("", self._order[0], False, 0))
         used = {compartment for node in root.fields for compartment in node.compartments}
-        idle = [compartment for compartment in self._order if compartment not in used]
-        if idle:
-            raise self._refuse("compartments", f"no field falls in {', '.join(idle)}")
-        return TypeSchema(name, version, raw["title"], raw["doc"], raw["source"], self._order, root)
+        # `compartments` says the order; where a shared record's compartment gives way to its parent's, one may be idle
+        compartments = tuple(compartment for compartment in self._order if compartment in used)
+        return TypeSchema(name, version, raw["title"], raw["doc"], raw["source"], compartments, root)
 
     def _compartments(self, raw: Any) -> tuple[Compartment, ...]:
         if (

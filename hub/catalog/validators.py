@@ -91,7 +91,7 @@ def scalar_schema(scalar: Scalar) -> core.CoreSchema:
     if kind == "uuid":
         return core.str_schema(strict=True, pattern=_UUID)
     if kind == "date":
-        text = core.str_schema(strict=True, min_length=10, max_length=10)
+        text = core.str_schema(strict=True, max_length=_TIME_CHARACTERS)
         return core.no_info_after_validator_function(_date, text)
     if kind == "timestamp":
         return core.no_info_after_validator_function(
