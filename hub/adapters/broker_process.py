@@ -98,7 +98,7 @@ class BrokerProcess:
         self.client_port = client_port or known.get("client_port") or _free_port(host)
         self.controller_port = controller_port or known.get("controller_port") or _free_port(host)
         self.authority = authority or Authority.load_or_create(self.folder / "pki")
-        self.operator: TlsFiles = self.authority.issue_client(OPERATOR, self.folder / "pki" / OPERATOR)
+        self.operator = self._operator_files()
 
     @property
     def bootstrap(self) -> str:
@@ -193,6 +193,14 @@ class BrokerProcess:
         self.stop()
 
     # --- steps of starting --------------------------------------------------------------------------------------------
+
+    def _operator_files(self) -> TlsFiles:
+        """The operator's certificate: the one that is there or, where there is none from this authority, a new one."""
+        folder = self.folder / "pki" / OPERATOR
+        files = TlsFiles(folder / "ca.pem", folder / "tls.pem", folder / "tls.key")
+        if files.key.exists() and files.ca.read_bytes() == self.authority.ca.read_bytes():
+            return files
+        return self.authority.issue_client(OPERATOR, folder)
 
     def _choose_ports(self) -> None:
         for name in ("client_port", "controller_port"):
