@@ -103,6 +103,11 @@ class Delivered:
     def event_ids(self) -> tuple[EventId, ...]:
         return self._headers.event_ids
 
+    @property
+    def kem_id(self) -> bytes:
+        """The KEM key that the wrap is for; zeros in a heartbeat."""
+        return self._entry.kem_id
+
 
 @dataclass(frozen=True, slots=True)
 class OpenedSections:
