@@ -3,9 +3,9 @@
 One step takes up to ``max_records`` records of all the partitions that this router reads, in order for each partition:
 
 1. verify and decide each of them, in a thread (one step is many milliseconds of arithmetic);
-2. hand the notices of what is not delivered to the hub's own publisher: durable in its outbox;
-3. write deliveries and quarantine records, and wait until all of them are acknowledged;
-4. commit.
+2. write deliveries and quarantine records, and wait until all of them are acknowledged; beside that, hand the notices
+   of what is not delivered to the hub's own publisher, and wait until they are durable in its outbox;
+3. commit.
 
 Nothing is committed before everything that it caused is durable elsewhere, so a kill between any two steps repeats
 them: recipients drop what they have seen, a notice says the same again. A record that is refused goes to quarantine and
@@ -17,18 +17,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from hub.errors import BusRebalanced, BusTopicUnknown, HubError, RejectedError, UnavailableError
-from hub.id_memory import IdMemory
 from hub.log_words import say
 from hub.model import AgencyId
 from hub.ports import BusConsumer, BusProducer, Clock, IncomingRecord, Observer, OutgoingRecord, Position
 from hub.routing import Routed, Subscriptions, route_bundle
 from hub.topics import HEARTBEAT, QUARANTINE, deliver_topic, ingest_owner
 from hub.trust.directory import Directory
+from hub.trust.replay import EventIdReused, EventIds
 from hub.trust.verify import FlushCache
 from hub.wire.quarantine import encode_quarantined, quarantine
 
@@ -119,7 +119,7 @@ class Router:
         self._observer = observer
         self._limits = limits
         self._flushes = FlushCache()
-        self._ids = IdMemory(limits.remembered_events)
+        self._event_ids = EventIds(limits.remembered_events)
         self._holds: dict[Position, _Hold] = {}
         self._generation = -1
         self._lag = LagWatch(clock, observer)
@@ -157,17 +157,13 @@ class Router:
 
     async def step(self) -> int:
         """One step; says how many records it dealt with. Raises ``UnavailableError``: nothing was committed."""
-        directory = await asyncio.to_thread(self._directory.current)  # a new snapshot takes a while to verify
+        directory = self._directory.current()
         await self._release_due()
         records = await self._consumer.poll(max_records=self._limits.max_records, wait=self._limits.poll_wait)
         self._see_generation()
         if records:
             batch = await asyncio.to_thread(self._route_all, records, directory)
-            self._alarm_reused(batch)
-            await self._notices.tell([routed for _, routed in batch.routed if routed.owes_notice])
-            outgoing = [record for records_of in self._outgoing(batch) for record in records_of]
-            if outgoing:
-                await self._send(outgoing)
+            await self._settle(batch)
             if batch.done:
                 await self._consumer.commit(batch.done)
             self._count(batch)
@@ -198,7 +194,7 @@ class Router:
         return batch
 
     def _route(self, record: IncomingRecord, directory: Directory) -> Routed:
-        return route_bundle(
+        routed = route_bundle(
             record.value,
             owner=ingest_owner(record.topic),
             hub=self._hub,
@@ -207,16 +203,19 @@ class Router:
             now_ms=self._clock.now_ms(),
             flushes=self._flushes,
         )
+        bundle = routed.bundle
+        self._event_ids.check(bundle.publisher, bundle.event_ids, bundle.header_hashes)  # spec 9.3
+        return routed
 
-    # --- 3: what is written ------------------------------------------------------------------------------------------
+    # --- 2: what is written ------------------------------------------------------------------------------------------
 
-    def _outgoing(self, batch: _Batch) -> Collection[list[OutgoingRecord]]:
+    def _outgoing(self, batch: _Batch) -> list[OutgoingRecord]:
         deliveries = [
             OutgoingRecord(deliver_topic(delivery.agency), routed.bundle.instance, delivery.value)
             for _, routed in batch.routed
             for delivery in routed.deliveries
         ]
-        return deliveries, [self._quarantined(record, error) for record, error in batch.refused]
+        return deliveries + [self._quarantined(record, error) for record, error in batch.refused]
 
     def _quarantined(self, record: IncomingRecord, error: RejectedError) -> OutgoingRecord:
         place = f"{record.topic}/{record.partition}/{record.offset}"
@@ -239,7 +238,18 @@ class Router:
         headers = (("code", error.code.encode()), ("place", place.encode()))
         return OutgoingRecord(QUARANTINE, place.encode(), value, headers)
 
+    async def _settle(self, batch: _Batch) -> None:
+        """Tell and deliver, side by side; both are durable on return."""
+        outgoing = self._outgoing(batch)
+        owed = [routed for _, routed in batch.routed if routed.owes_notice]
+        results = await asyncio.gather(self._notices.tell(owed), self._send(outgoing), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
     async def _send(self, outgoing: Sequence[OutgoingRecord]) -> None:
+        if not outgoing:
+            return
         try:
             await self._producer.send(outgoing)
         except BusTopicUnknown as error:
@@ -294,6 +304,9 @@ class Router:
             publisher = ingest_owner(record.topic)
             self._observer.increment("cgi_quarantined_total", publisher=publisher, code=error.code)
             self._count_lane(publisher, "", "", "quarantined", error.code, 0)
+            if isinstance(error, EventIdReused):
+                self._observer.increment("cgi_alarms_total", publisher=publisher, code=error.code)
+                say("event.id_reused", publisher=publisher, topic=record.topic, offset=record.offset)
         self._bundles += len(batch.routed)
         self._refused += len(batch.refused)
 
@@ -327,21 +340,6 @@ class Router:
 
     def _count_unavailable(self, operation: str, error: HubError) -> None:
         self._observer.increment("cgi_unavailable_total", operation=operation, code=error.code)
-
-    def _alarm_reused(self, batch: _Batch) -> None:
-        for record, routed in batch.routed:
-            bundle = routed.bundle
-            reused = self._ids.count_reused(bundle.publisher, bundle.event_ids, bundle.header_hashes)
-            if reused:
-                code = "event.id_reused"
-                self._observer.increment("cgi_alarms_total", reused, publisher=bundle.publisher, code=code)
-                say(
-                    "event.id_reused",
-                    publisher=bundle.publisher,
-                    topic=record.topic,
-                    offset=record.offset,
-                    count=reused,
-                )
 
     # --- the heartbeat -----------------------------------------------------------------------------------------------
 

@@ -10,26 +10,21 @@ recipients in a ``hub.notice``, and commit nothing before both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from hub.model import AgencyId, Decision, Route
-from hub.policy.agreement import HUB_NOTICE, decide_agreement
+from hub.policy.agreement import decide_agreement
 from hub.trust.directory import Directory
 from hub.trust.verify import FlushCache, VerifiedBundle, verify_ingest
 from hub.wire.frames import Entry
 
 
-class LabelFilter(Protocol):
-    """The hub's part of a recipient's subscription: ``hub.policy.subscription.Subscription`` is one."""
+class Subscriptions(Protocol):
+    """What the recipients asked for: ``hub.policy.subscription.Subscriptions`` is one."""
 
-    def decide_labels(self, publisher: AgencyId, route: Route) -> Decision:
-        """Whether the recipient asked for events of this publisher and route."""
-
-
-Subscriptions = Mapping[AgencyId, LabelFilter]
-"""What each recipient asked for. Who is not in it asked for nothing."""
+    def decide_labels(self, recipient: AgencyId, publisher: AgencyId, route: Route) -> Decision:
+        """Whether ``recipient`` asked for events of this publisher and route. Who asked for nothing gets nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +68,7 @@ class Routed:
         return bool(self.denials) and not self.bundle.is_heartbeat and self.bundle.publisher != self.hub
 
 
-_NO_SUBSCRIPTION: Final = Decision(False, "subscription.none", "the recipient has no subscription: it gets nothing")
 _HUB_RECIPIENT: Final = Decision(False, "agreement.hub_recipient", "the hub receives nothing: it can read no content")
-_PROTOCOL: Final = Decision(True, "subscription.not_asked", "heartbeats and notices of the hub need no subscription")
 
 
 def route_bundle(
@@ -114,7 +107,7 @@ def decide_entry(
     if recipient == directory.hub:
         return (_HUB_RECIPIENT,)
     if bundle.is_heartbeat:
-        return (decide_heartbeat(directory, publisher=publisher, recipient=recipient),)
+        return (decide_heartbeat(directory, recipient=recipient),)
     agreement = decide_agreement(
         directory,
         publisher=publisher,
@@ -125,24 +118,17 @@ def decide_entry(
     )
     if not agreement.allowed:
         return (agreement,)
-    if route.event_type == HUB_NOTICE:
-        return (agreement, _PROTOCOL)
-    asked = subscriptions.get(recipient)
-    return (agreement, _NO_SUBSCRIPTION if asked is None else asked.decide_labels(publisher, route))
+    return (agreement, subscriptions.decide_labels(recipient, publisher, route))
 
 
-def decide_heartbeat(directory: Directory, *, publisher: AgencyId, recipient: AgencyId) -> Decision:
-    """Whether ``publisher`` may tell ``recipient`` its current number: to those it has or had an agreement with.
+def decide_heartbeat(directory: Directory, *, recipient: AgencyId) -> Decision:
+    """Whether ``recipient`` may hear a publisher's current number: if it is listed and active (spec 9.2).
 
-    The agreement's dates do not matter: a tail that was withheld before it ended must still show. The hub may tell
-    everyone, as it may send everyone notices.
+    No agreement is asked for: a tail that was withheld before an agreement ended must still show.
     """
-    for agency in (publisher, recipient):
-        entry = directory.agency(agency)
-        if entry is None:
-            return Decision(False, "heartbeat.agency_unknown", f"directory {directory.version} has no {agency}")
-        if not entry.active:
-            return Decision(False, "heartbeat.agency_suspended", f"{agency} is suspended")
-    if publisher == directory.hub or directory.agreements(publisher, recipient):
-        return Decision(True, "heartbeat.covered", "the two have, or had, an agreement")
-    return Decision(False, "heartbeat.no_agreement", f"no agreement names {publisher} and {recipient}")
+    entry = directory.agency(recipient)
+    if entry is None:
+        return Decision(False, "heartbeat.recipient_unknown", f"directory {directory.version} has no {recipient}")
+    if not entry.active:
+        return Decision(False, "heartbeat.recipient_suspended", f"{recipient} is suspended")
+    return Decision(True, "heartbeat.covered", f"{recipient} is listed and active")

@@ -28,20 +28,16 @@ COMPARTMENTS = (Compartment("core"), Compartment("personal"), Compartment("sensi
 ROUTE = Route("trace.request", 1, parse_handling("TLP:AMBER"), Priority.ROUTINE, Purpose.INVESTIGATION)
 
 
-class Asked:
-    """A subscription that asks for everything, or for nothing."""
+class Asking:
+    """Subscriptions in which each of ``agencies`` asks for everything, and the others for nothing."""
 
-    def __init__(self, *, allowed: bool = True) -> None:
-        self.allowed = allowed
+    def __init__(self, *agencies: str) -> None:
+        self.agencies = agencies
 
-    def decide_labels(self, publisher: AgencyId, route: Route) -> Decision:
-        code = "subscription.asked" if self.allowed else "subscription.type"
-        return Decision(self.allowed, code, f"{publisher} {route.event_type}", "subscriptions/test.yaml:1")
-
-
-def everybody(*agencies: str) -> dict[AgencyId, Asked]:
-    """Subscriptions in which each of these asks for everything."""
-    return {AgencyId(agency): Asked() for agency in agencies}
+    def decide_labels(self, recipient: AgencyId, publisher: AgencyId, route: Route) -> Decision:
+        if recipient in self.agencies:
+            return Decision(True, "subscription.asked", f"{recipient} asks for it", "test.yaml:1")
+        return Decision(False, "subscription.labels", f"not {publisher} {route.event_type}", "test.yaml:1")
 
 
 def draft(now_ms: int, *, event_id: EventId | None = None, compartments: int = 3, size: int = 40) -> Draft:

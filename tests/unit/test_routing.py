@@ -9,15 +9,16 @@ import pytest
 from hub.errors import RejectedError
 from hub.model import HUB, AgencyId, Compartment, Priority, Purpose, parse_handling
 from hub.policy.agreement import HUB_NOTICE
+from hub.policy.subscription import Subscriptions as NoSubscriptions
 from hub.routing import Routed, Subscriptions, route_bundle
 from hub.trust.checks import DirectoryBehind
 from hub.trust.open import Opener
 from hub.trust.verify import FlushCache, PublisherMismatch
 from hub.wire.bundle import parse_stub
 from tests.support.authority import World
-from tests.support.routing import ROUTE, Asked, Site, everybody
+from tests.support.routing import ROUTE, Asking, Site
 
-ATF, RSS, JCF = AgencyId("ATF"), AgencyId("RSS"), AgencyId("JCF")
+ATF = AgencyId("ATF")
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def route(
         owner=AgencyId(owner),
         hub=HUB,
         directory=world.directory(),
-        subscriptions=everybody("ATF", "RSS") if subscriptions is None else subscriptions,
+        subscriptions=Asking("ATF", "RSS") if subscriptions is None else subscriptions,
         now_ms=now_ms or world.now_ms,
         flushes=FlushCache(),
     )
@@ -111,8 +112,12 @@ def test_a_suspended_recipient_gets_nothing(world: World) -> None:
 
 def test_the_subscription_decides_last(world: World) -> None:
     value = Site(world, "JCF").seal(["ATF", "RSS"]).value
-    assert outcome(route(world, value, subscriptions={ATF: Asked(allowed=False)})) == {
-        "ATF": "subscription.type",
+    assert outcome(route(world, value, subscriptions=Asking("RSS"))) == {
+        "ATF": "subscription.labels",
+        "RSS": "subscription.asked",
+    }
+    assert outcome(route(world, value, subscriptions=NoSubscriptions({}))) == {
+        "ATF": "subscription.none",
         "RSS": "subscription.none",
     }
 
@@ -126,7 +131,7 @@ def test_the_hub_receives_nothing() -> None:
     world = World.of("JCF")
     world.agree("JCF", "HUB", "trace.request")
     site = Site(world, "JCF")
-    routed = route(world, site.seal(["HUB"]).value, subscriptions=everybody("HUB"))
+    routed = route(world, site.seal(["HUB"]).value, subscriptions=Asking("HUB"))
     assert outcome(routed) == {"HUB": "agreement.hub_recipient"}
     assert outcome(route(world, site.heartbeat(["HUB"]).value)) == {"HUB": "agreement.hub_recipient"}
 
@@ -139,7 +144,9 @@ CORE = (Compartment("core"),)
 
 def test_a_notice_needs_neither_agreement_nor_subscription(world: World) -> None:
     value = Site(world, "HUB").seal(["ATF"], route=NOTICE, compartments=CORE).value
-    assert outcome(route(world, value, owner="HUB", subscriptions={})) == {"ATF": "subscription.not_asked"}
+    assert outcome(route(world, value, owner="HUB", subscriptions=NoSubscriptions({}))) == {
+        "ATF": "subscription.hub_notice"
+    }
 
 
 def test_there_is_never_a_notice_about_a_notice(world: World) -> None:
@@ -166,23 +173,26 @@ def test_the_hub_says_nothing_else(world: World) -> None:
 # --- heartbeats -------------------------------------------------------------------------------------------------------
 
 
-def test_a_heartbeat_goes_to_whom_there_is_or_was_an_agreement() -> None:
+def test_a_heartbeat_goes_to_everyone_who_is_listed_and_active() -> None:
     world = World.of("JCF", "ATF", "RSS", "NCA")
-    world.agree("JCF", "ATF", "trace.request", not_after_ms=world.now_ms - 1)
-    world.agree("JCF", "NCA", "trace.request")
-    value = Site(world, "JCF").heartbeat(["ATF", "RSS", "NCA"]).value
+    world.add_agency("GONE")
+    value = Site(world, "JCF").heartbeat(["ATF", "RSS", "NCA", "GONE"]).value
+    del world.keys[AgencyId("GONE")]
     world.suspend("NCA")
-    routed = route(world, value, subscriptions={})
+    routed = route(world, value, subscriptions=NoSubscriptions({}))
     assert outcome(routed) == {
         "ATF": "heartbeat.covered",
-        "RSS": "heartbeat.no_agreement",
-        "NCA": "heartbeat.agency_suspended",
+        "RSS": "heartbeat.covered",
+        "NCA": "heartbeat.recipient_suspended",
+        "GONE": "heartbeat.recipient_unknown",
     }
     assert not routed.owes_notice  # a heartbeat uses no number: nobody misses it
 
 
 def test_the_hubs_heartbeat_goes_to_everyone(world: World) -> None:
-    routed = route(world, Site(world, "HUB").heartbeat(["ATF", "RSS"]).value, owner="HUB", subscriptions={})
+    routed = route(
+        world, Site(world, "HUB").heartbeat(["ATF", "RSS"]).value, owner="HUB", subscriptions=NoSubscriptions({})
+    )
     assert outcome(routed) == {"ATF": "heartbeat.covered", "RSS": "heartbeat.covered"}
 
 
@@ -218,5 +228,5 @@ def test_same_in_same_out(world: World) -> None:
 
 
 def test_the_stub_of_a_denied_entry(world: World) -> None:
-    routed = route(world, Site(world, "JCF").seal(["ATF"]).value, subscriptions={})
+    routed = route(world, Site(world, "JCF").seal(["ATF"]).value, subscriptions=NoSubscriptions({}))
     assert parse_stub(routed.bundle.stub(ATF)).entry
