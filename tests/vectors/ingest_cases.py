@@ -236,6 +236,10 @@ def _lanes() -> Iterator[Case]:
     granting = {"entry_fields.ATF": put(3, blobs(["core"]))}
     yield beat("grant", "a heartbeat that grants", "entry.grants_invalid", hooks=granting)
     yield beat("wrap", "a heartbeat with a wrap", "entry.wrap_length", hooks={"entry_fields.ATF": put(7, blob(ZERO32))})
+    headed = s.in_flush(forge_bundle(s.heartbeat_draft(bundle_seq=5))).but(
+        hooks={"record_fields": put(2, blob(s.plain().bundle.headers))}
+    )
+    yield ingest_case("heartbeat-headers", "a heartbeat with headers", "6.9", "header.malformed", headed.ingest())
     keyed = {"entry_fields.ATF": put(2, kem_key("ATF").public.kem_id)}
     yield beat("kem-id", "a heartbeat that names a KEM key", "entry.wrap_length", hooks=keyed)
 
