@@ -89,9 +89,9 @@ class _Hold:
 
 
 class Router:
-    """One of the hub's routers. Start consumer, producer and notices before :meth:`run`, stop them after.
+    """One of the hub's routers. :meth:`run` starts consumer and producer, also again after a failure, and stops them.
 
-    ``name`` is the router's own, for the heartbeat and the quarantine: ``[a-z0-9.-]``, at most 64.
+    ``name`` is the router's own, for the heartbeat and the quarantine: ASCII, at most 64.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class Router:
         self._event_ids = EventIds(limits.remembered_events)
         self._holds: dict[Position, _Hold] = {}
         self._generation = -1
+        self._started = False
         self._lag = LagWatch(clock, observer)
         self._bundles = 0
         self._refused = 0
@@ -137,11 +138,14 @@ class Router:
                 await self._route_until(stop)
             finally:
                 beating.cancel()
+                await self._stop()
 
     async def _route_until(self, stop: asyncio.Event) -> None:
         delay = self._limits.retry_first
         while not stop.is_set():
             try:
+                if not self._started:
+                    await self._start()
                 await self.step()
                 delay = self._limits.retry_first
             except BusRebalanced as error:
@@ -154,6 +158,22 @@ class Router:
                 await _wait(stop, delay)
                 delay = min(delay * 2, self._limits.retry_most)
                 await self._go_back()
+
+    async def _start(self) -> None:
+        """Connect and join. Raises ``UnavailableError``: start again."""
+        await self._producer.start()
+        await self._consumer.start()
+        self._started = True
+
+    async def _stop(self) -> None:
+        """Leave the group at once, so that the other routers take over without waiting for a session to end."""
+        if self._started:
+            self._started = False
+            try:
+                await self._consumer.stop()
+                await self._producer.stop()
+            except UnavailableError as error:
+                self._count_unavailable("commit", error)
 
     async def step(self) -> int:
         """One step; says how many records it dealt with. Raises ``UnavailableError``: nothing was committed."""
@@ -288,6 +308,8 @@ class Router:
     async def _go_back(self) -> None:
         """To what was committed; where that is not possible now, the next step fails and comes back here."""
         self._holds.clear()
+        if not self._started:
+            return
         try:
             await self._consumer.seek_to_committed()
         except UnavailableError as error:
@@ -346,12 +368,14 @@ class Router:
     async def _beat(self) -> None:
         """Every few seconds: a record that the way to the broker works, and a look at the lag. Ends by cancelling."""
         while True:
+            await asyncio.sleep(self._limits.heartbeat)
+            if not self._started:
+                continue
             try:
                 await self._producer.send([OutgoingRecord(HEARTBEAT, self._name.encode(), self._heartbeat())])
                 self._lag.measure(await self._consumer.lag())
             except UnavailableError as error:
                 self._count_unavailable("produce", error)
-            await asyncio.sleep(self._limits.heartbeat)
 
     def _heartbeat(self) -> bytes:
         facts = {

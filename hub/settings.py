@@ -20,6 +20,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     model_validator,
@@ -132,7 +133,7 @@ class MetricsSettings(Strict):
     listen: Address = "127.0.0.1:0"
     address_file: AnyPath | None = None
     """By default ``metrics.address`` in the state folder."""
-    stale_after: Seconds = 60.0
+    stale_after: Seconds = 30.0
     """Without progress for so long, /readyz says no."""
 
 
@@ -171,7 +172,28 @@ class PublisherSettings(Strict):
     """Seconds between heartbeats to recipients that nothing was sent to."""
 
 
-class SiteSettings(Strict):
+class SubscriberSettings(Strict):
+    """``[subscriber]``: the receiving side."""
+
+    group: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "site"
+    """The consumer group is ``<AGENCY>.<group>``; one site, one group, one inbox."""
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 64
+    """Records that are opened, written and marked together."""
+    gap_grace: Annotated[float, Field(ge=0, le=30 * 86_400)] = 60.0
+    """Seconds after which a gap that nothing explains is reported."""
+
+
+class Settings(Strict):
+    """The base of a whole file. ``folder`` is where the file stands: what relative paths count from."""
+
+    _folder: Path = PrivateAttr(default=Path())
+
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+
+class SiteSettings(Settings):
     """A site: what one agency runs. It publishes where it has sources, and receives where it has sinks."""
 
     agency: Agency
@@ -183,6 +205,7 @@ class SiteSettings(Strict):
     release: ExistingFile | None = None
     subscription: ExistingFile | None = None
     publisher: PublisherSettings = PublisherSettings()
+    subscriber: SubscriberSettings = SubscriberSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     source: tuple[ConnectorSettings, ...] = ()
@@ -192,8 +215,8 @@ class SiteSettings(Strict):
     def _complete(self) -> SiteSettings:
         if self.source and (self.keys.signing is None or self.release is None):
             raise ValueError("a site with a [[source]] publishes: it needs release = ... and signing = ... in [keys]")
-        if self.sink and self.keys.kem is None:
-            raise ValueError("a site with a [[sink]] receives: it needs kem = ... in [keys]")
+        if self.sink and (self.keys.kem is None or self.subscription is None):
+            raise ValueError("a site with a [[sink]] receives: it needs subscription = ... and kem = ... in [keys]")
         for part, connectors in (("source", self.source), ("sink", self.sink)):
             labels = [connector.label for connector in connectors]
             for label in labels:
@@ -202,9 +225,11 @@ class SiteSettings(Strict):
         return self
 
 
-class RouterLimits(Strict):
+class RoutingSettings(Strict):
     """``[router]``: how much a router takes at once, and how long it waits."""
 
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
+    """In its heartbeats and in what it quarantines. By default host and process id."""
     max_records: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Records of one step: what is in memory is twice this, at most 900 kB each."""
     poll_wait: Seconds = 0.5
@@ -212,11 +237,11 @@ class RouterLimits(Strict):
     retry_most: Seconds = 10.0
     heartbeat: Seconds = 5.0
     """Seconds between records on the heartbeat topic, and between looks at the lag."""
-    remembered_events: Annotated[int, Field(ge=0, le=50_000_000)] = 200_000
-    """Event ids that are remembered to see one come back with another header (about 150 bytes each)."""
+    remembered_events: Annotated[int, Field(ge=200_000, le=20_000_000)] = 200_000
+    """Event ids that are remembered to see one come back with another header (spec 9.3; about 180 bytes each)."""
 
 
-class RouterSettings(Strict):
+class RouterSettings(Settings):
     """A router. Several share one consumer group; each has a state folder of its own."""
 
     agency: Agency = HUB
@@ -225,7 +250,7 @@ class RouterSettings(Strict):
     keys: RouterKeys
     directory: DirectorySettings
     subscriptions: ExistingFolder
-    router: RouterLimits = RouterLimits()
+    router: RoutingSettings = RoutingSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
@@ -264,9 +289,11 @@ def _load(path: Path, form: type[_Settings], overrides: Mapping[str, Any] | None
         raise SettingsInvalid(f"not TOML: {error}", file=path) from error
     try:
         _override(values, overrides or {})
-        return form.model_validate(values, context={"base": path.resolve().parent})
+        settings = form.model_validate(values, context={"base": path.resolve().parent})
     except ValidationError as error:
         raise SettingsInvalid("; ".join(_faults(error, form)), file=path) from error
+    settings._folder = path.resolve().parent
+    return settings
 
 
 def _override(values: dict[str, Any], overrides: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ SITE = """
 agency = "JCF"
 state = "state"
 release = "release.yaml"
+subscription = "subscription.yaml"
 [kafka]
 bootstrap = "localhost:9093,localhost:9094"
 ca = "tls/ca.pem"
@@ -51,7 +52,15 @@ root = "root.json"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("tls/ca.pem", "tls/client.pem", "tls/client.key", "keys/signing.key", "root.json", "release.yaml"):
+    for name in (
+        "tls/ca.pem",
+        "tls/client.pem",
+        "tls/client.key",
+        "keys/signing.key",
+        "root.json",
+        "release.yaml",
+        "subscription.yaml",
+    ):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
@@ -69,6 +78,7 @@ def write(folder: Path, text: str) -> Path:
 def test_a_site(folder: Path) -> None:
     site = load_site(write(folder, SITE))
     assert (site.agency, site.hub) == ("JCF", "HUB")
+    assert site.folder == folder
     assert site.state == folder / "state"
     assert site.kafka.ca == folder / "tls/ca.pem"
     assert site.keys.kem == folder / "keys/kem"
@@ -107,6 +117,7 @@ def test_paths_are_relative_to_the_file_wherever_one_stands(folder: Path, monkey
         ('release = "release.yaml"', "", "a site with a [[source]] publishes"),
         ('signing = "keys/signing.key"', "", "a site with a [[source]] publishes"),
         ('kem = "keys/kem"', "", "a site with a [[sink]] receives"),
+        ('subscription = "subscription.yaml"', "", "a site with a [[sink]] receives"),
         ("[[sink]]", '[[source]]\nkind = "csv"\n[[sink]]', 'two [[source]] are called "csv"'),
         ("[kafka]", "[kafka", "not TOML"),
     ],
