@@ -29,7 +29,7 @@ agency: HUB
 allow:
   - rule: a notice goes to the agency that it is for
     types: [hub.notice]
-    to: "*"
+    to: [{field: recipient}]
     compartments: [core]
 """
 
@@ -134,5 +134,5 @@ def route_of(event: Event, event_type: TypeLike) -> Route:
 
 
 def hub_release(catalog: CatalogLike) -> Release:
-    """The release rules of the hub itself: its notices. Whoever publishes one names its recipient (docs/adr/0011)."""
+    """The release rules of the hub itself: its notices, each to the agency that it is for (docs/adr/0011)."""
     return parse_release(_HUB_RELEASE, catalog, file="built-in")

@@ -20,6 +20,7 @@ MAX_POLICY: Final = 16 * 1024 * 1024
 
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN: Final = "tag:yaml.org,2002:"
+_TAGS: Final = frozenset(_PLAIN + name for name in ("map", "seq", "str", "null", "bool", "int", "float", "timestamp"))
 
 
 class PolicyInvalid(ConfigError):
@@ -152,7 +153,7 @@ def _refuse_strange(root: Any, file: str) -> None:
         if id(node) in seen:
             raise Part(node, file).fault("an anchor that is used again (&, *): write it out")
         seen.add(id(node))
-        if not node.tag.startswith(_PLAIN):
+        if node.tag not in _TAGS:
             raise Part(node, file).fault(f"the tag {node.tag!r} means nothing here")
         if isinstance(node, yaml.MappingNode):
             left.extend(child for pair in node.value for child in pair)
