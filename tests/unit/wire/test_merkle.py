@@ -1,4 +1,4 @@
-"""hub/wire/merkle.py against RFC 9162's own recursive definitions; the published vectors are in test_published_merkle."""
+"""hub/wire/merkle.py against the recursive definitions of RFC 9162; published vectors: test_published_merkle."""
 
 import hashlib
 
