@@ -91,6 +91,16 @@ def _accepted() -> Iterator[Case]:
     yield ingest_case("ok-older-directory", "made under an older directory", "12.3", "ok", older.ingest())
     heir = s.main(grants=tuple(s.grant(a, 1, prev_instance=s.OTHER_INSTANCE, prev_seq=44) for a in GRANTS))
     yield ingest_case("ok-next-instance", "the first entries of an instance name the last", "11.2", "ok", heir.ingest())
+    eight = tuple(f"c{number}" for number in range(8))
+    event = s.event("event 8", parts={name: name.encode() for name in eight})
+    grants = (s.grant("ATF", granted=eight), s.grant("RSS", granted=eight[1::2]))
+    wide = s.main(compartments=eight, events=(event,), grants=grants)
+    says = "a lane of 8 compartments, four of them granted to RSS"
+    yield ingest_case("ok-eight-compartments", says, "2.1", "ok", wide.ingest(), result=_result(wide))
+    filler = [replace(plain.bundle, head=derive("head", number)) for number in range(511)]
+    last = forge_flush(s.flush_draft(), [*filler, forge_bundle(s.bundle_draft())])[511]
+    says = "the last of 512 bundles: a path of 9"
+    yield ingest_case("ok-512-bundles", says, "2.1", "ok", last.ingest(), result=_result(last))
 
 
 def _frames() -> Iterator[Case]:
