@@ -3,8 +3,7 @@
     [[sink]]
     kind = "webhook"
     url = "https://cases.example.gov/hub"
-    secret = "keys/webhook.secret"     # whsec_ + base64 of 24 to 64 random bytes, mode 0600
-    refused = "received/refused.jsonl" # events that the receiver refused for good
+    secret = "keys/webhook.secret"   # whsec_ + base64 of 24 to 64 random bytes, mode 0600
 
 The body is the event's document. Headers are those of Standard Webhooks (standardwebhooks.com), for which receivers
 find libraries in every language:
@@ -18,7 +17,7 @@ At least once on the wire; once in effect where the receiver remembers ``webhook
 - 2xx: done
 - 408, 425, 429, 5xx, no answer: tried again with growing waits, then ``UnavailableError``: nothing is marked
 - 3xx, 401, 403, 404, 405, 410: the address or the secret is wrong, so no event would get through: ``ConfigError``
-- any other 4xx: this event will never be taken: it goes to the file ``refused``, and the next one goes on
+- any other 4xx: this event will never be taken: ``RejectedError``; the Subscriber keeps it apart and goes on
 
 Redirects are not followed: the signature would go to whoever the answer names.
 """
@@ -44,10 +43,9 @@ from pydantic import Field
 
 from connectors.toolkit.connector import Connector, ConnectorContext, ConnectorSettings
 from connectors.toolkit.errors import ConnectorInvalid
-from connectors.toolkit.files import FileUnavailable, open_private
 from hub.catalog import Catalog
 from hub.document import encode_document
-from hub.errors import UnavailableError
+from hub.errors import RejectedError, UnavailableError
 from hub.model import OpenedEvent, format_event_id
 
 RETRIED = frozenset({408, 425, 429})
@@ -62,6 +60,12 @@ class WebhookEndpointRefused(ConnectorInvalid):
     code = "config.webhook_endpoint"
 
 
+class WebhookEventRefused(RejectedError):
+    """The receiver will never take this event."""
+
+    code = "webhook.event_refused"
+
+
 class WebhookUnavailable(UnavailableError):
     """The receiver did not take the event within the time for retries."""
 
@@ -73,7 +77,6 @@ class WebhookSettings(ConnectorSettings):
 
     url: str
     secret: Path
-    refused: Path
     ca: Path | None = None
     """PEM of the authority that signed the receiver's certificate; by default the system's."""
     timeout_seconds: float = Field(default=10, gt=0, le=300)
@@ -83,7 +86,7 @@ class WebhookSettings(ConnectorSettings):
 
 
 class WebhookSink:
-    """One event a request, in order. Its state is how long the file of refused events is."""
+    """One event a request, in order."""
 
     def __init__(
         self, name: str, settings: WebhookSettings, context: ConnectorContext, *, first_wait: float = 0.5
@@ -91,8 +94,6 @@ class WebhookSink:
         self.name = name
         self._settings = settings
         self._catalog: Catalog = context.catalog
-        self._refused = context.path(settings.refused)
-        self._refused_bytes = 0
         self._secret = load_secret(context.path(settings.secret))
         self._ca = None if settings.ca is None else context.path(settings.ca)
         self._first_wait = first_wait
@@ -101,9 +102,8 @@ class WebhookSink:
         check_url(settings.url, unsafe_plain_http=settings.unsafe_plain_http)
 
     async def open(self, state: Mapping[str, Any] | None) -> None:
-        """Raises ``FileUnavailable`` where the file of refused events cannot be cut to its marked length."""
+        """Nothing to go back to: what is sent again has the same ``webhook-id``."""
         await self.close()
-        await asyncio.to_thread(self._cut_refused, int(state["refused_bytes"]) if state else 0)
         verify: ssl.SSLContext | bool = True
         if self._ca is not None:
             verify = ssl.create_default_context(cafile=str(self._ca))
@@ -112,11 +112,10 @@ class WebhookSink:
             verify=verify, follow_redirects=False, trust_env=False, timeout=self._settings.timeout_seconds
         )
 
-    async def write(self, events: Sequence[OpenedEvent]) -> dict[str, Any]:
-        """Returns when each was taken or put into ``refused``. Raises ``WebhookUnavailable``, ``ConfigError``."""
+    async def write(self, events: Sequence[OpenedEvent]) -> None:
+        """Returns when each was taken. Raises ``WebhookUnavailable``, ``WebhookEventRefused``, ``ConfigError``."""
         for event in events:
             await self._deliver(event)
-        return {"refused_bytes": self._refused_bytes}
 
     async def close(self) -> None:
         if self._client is not None:
@@ -124,8 +123,7 @@ class WebhookSink:
             self._client = None
 
     async def _deliver(self, event: OpenedEvent) -> None:
-        document = encode_document(event, self._catalog)
-        body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        body = json.dumps(encode_document(event, self._catalog), ensure_ascii=False, separators=(",", ":")).encode()
         identifier = f"{event.publisher}.{format_event_id(event.event_id)}"
         deadline = time.monotonic() + self._settings.retry_seconds
         wait = self._first_wait
@@ -138,8 +136,7 @@ class WebhookSink:
                     f"{self._settings.url} answered {status}: the address or the secret is wrong", status=status
                 )
             if 400 <= status < 500 and status not in RETRIED:
-                await asyncio.to_thread(self._keep_refused, document, status)
-                return
+                raise WebhookEventRefused(f"the receiver answered {status} for good", status=status)
             pause = max(after, wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, is no secret
             if time.monotonic() + pause > deadline:
                 raise WebhookUnavailable("the receiver does not take the event now", status=status or "no answer")
@@ -169,27 +166,6 @@ class WebhookSink:
                 return response.status_code, _retry_after(response.headers.get("retry-after", ""))
         except httpx.TransportError:
             return 0, 0.0
-
-    def _cut_refused(self, length: int) -> None:
-        self._refused_bytes = 0
-        try:
-            if self._refused.exists():
-                self._refused_bytes = min(length, self._refused.stat().st_size)
-                os.truncate(self._refused, self._refused_bytes)
-        except OSError as error:
-            raise FileUnavailable("cannot cut the file", path=str(self._refused), cause=error.strerror) from error
-
-    def _keep_refused(self, document: dict[str, Any], status: int) -> None:
-        line = json.dumps({"status": status, "event": document}, ensure_ascii=False) + "\n"
-        try:
-            self._refused.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(open_private(self._refused, os.O_WRONLY | os.O_APPEND), "ab") as file:
-                file.write(line.encode())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise FileUnavailable("cannot write the file", path=str(self._refused), cause=error.strerror) from error
-        self._refused_bytes += len(line.encode())
 
 
 def sign(secret: bytes, identifier: str, timestamp: str, body: bytes) -> str:

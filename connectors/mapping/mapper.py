@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -88,23 +88,28 @@ class Mapper:
         if row.fault is not None:
             yield [Refused(origin, row.fault)]
             return
-        body, faults = build(self.plan.head, row.cells)
+        key, faults = "", []
         try:
             key = self._key(row)
-            content = self._content(row)
-            if seen.setdefault(key, content) != content and self.profile.repeated_key == "refuse":
-                raise KeyRepeated(
-                    f"the row has the same {', '.join(self.profile.key)} as an earlier one and says something else",
-                    column=", ".join(self.profile.key),
-                )
-            document = self._document([row], faults)
+            self._check_repeated(key, row, seen)
         except RowRejected as error:
             faults.append(error)
+        body, body_faults = build(self.plan.head, row.cells)
+        faults += body_faults
+        document = self._document(row.cells, faults)
         if faults:
             yield [Refused(origin, first_of(faults))]
             return
         document["body"] = body
         yield self._finish(document, key, (origin,), {})
+
+    def _check_repeated(self, key: str, row: TableRow, seen: dict[str, bytes]) -> None:
+        content = self._content(row)
+        if seen.setdefault(key, content) != content and self.profile.repeated_key == "refuse":
+            columns = ", ".join(self.profile.key)
+            raise KeyRepeated(
+                f"the row has the same {columns} as an earlier one and says something else", column=columns
+            )
 
     # --- several rows, one event
 
@@ -171,11 +176,7 @@ class Mapper:
             row_faults = self._add_items(row, index, made, places)
             if row_faults:
                 faults.setdefault(index, []).extend(row_faults)
-        document: dict[str, Any] = {}
-        try:
-            document = self._document([head_row], head_faults)
-        except RowRejected as error:
-            head_faults.append(error)
+        document = self._document(head_row.cells, head_faults)
         if head_faults:
             faults.setdefault(0, []).extend(head_faults)
         document["body"] = made
@@ -247,9 +248,9 @@ class Mapper:
     def _content(self, row: TableRow) -> bytes:
         return json.dumps([row.cells[column].strip() for column in self.plan.used]).encode()
 
-    def _document(self, rows: Sequence[TableRow], faults: list[RowRejected]) -> dict[str, Any]:
+    def _document(self, row: dict[str, str], faults: list[RowRejected]) -> dict[str, Any]:
         """The document without its body. A label that cannot be read is added to ``faults``."""
-        row, envelope = rows[0].cells, self._envelope
+        envelope = self._envelope
         document: dict[str, Any] = {"type": self.profile.event_type}
         for name, label in envelope.labels.items():
             try:
@@ -259,12 +260,15 @@ class Mapper:
                 document[name] = value
             except RowRejected as error:
                 faults.append(_label_fault(error, label.rule, name))
-        document["expires_at"] = self._expiry(row)
-        if envelope.correlation is not None:
-            document["correlation_id"], _ = envelope.correlation.read(row)
-        if envelope.reply is not None:
-            publisher, event_id = (label.read(row)[0] for label in envelope.reply)
-            document["in_reply_to"] = {"publisher": publisher, "event_id": event_id} if event_id else None
+        try:
+            document["expires_at"] = self._expiry(row)
+            if envelope.correlation is not None:
+                document["correlation_id"], _ = envelope.correlation.read(row)
+            if envelope.reply is not None:
+                publisher, event_id = (label.read(row)[0] for label in envelope.reply)
+                document["in_reply_to"] = {"publisher": publisher, "event_id": event_id} if event_id else None
+        except RowRejected as error:
+            faults.append(error)
         return {name: value for name, value in document.items() if value is not None}
 
     def _expiry(self, row: dict[str, str]) -> str:

@@ -51,7 +51,9 @@ class CellRule(Strict):
     codes: str | dict[str, str] | None = None
     """A table of the profile's ``codes``, or one in place: the agency's word -> the schema's code."""
     unknown_code: str | None = None
-    """The schema's code for words that the table lacks; without it such a row is refused."""
+    """The schema's code for words that the table lacks."""
+    unknown: Literal["refuse", "omit"] = "refuse"
+    """What becomes of a word that neither covers: the row is refused, or the field, if it may be, is left out."""
     dates: Texts = ()
     """Overrides ``values.dates``, or ``values.timestamps`` where the field is a timestamp."""
     untouched: bool = False

@@ -102,6 +102,7 @@ def _list_reader(rule: CellRule, convert: Callable[[str], Any], default: Any, fo
             cell = clean(row[column], forms)
             parts = cell.split(split) if split else [cell]
             items += [convert(part) for part in (clean(part, forms) for part in parts) if part]
+        items = [item for item in items if item is not None]
         if not items:
             return (None if default is None else [default]), False
         return items, True
@@ -138,8 +139,8 @@ def _known_codes(scalar: Scalar) -> tuple[str, ...]:
 def _converter(rule: CellRule, scalar: Scalar, profile: Profile) -> Callable[[str], Any]:
     if rule.codes is not None:
         return _translation(rule, scalar, profile)
-    if rule.unknown_code is not None:
-        raise RuleFault("unknown_code goes with codes")
+    if rule.unknown_code is not None or rule.unknown != "refuse":
+        raise RuleFault("unknown and unknown_code go with codes")
     if rule.dates and scalar.kind not in ("date", "timestamp"):
         raise RuleFault(f"dates is for a date or a timestamp; this field is of kind {scalar.kind}")
     if rule.add_days is not None and scalar.kind != "date":
@@ -217,11 +218,12 @@ def _translation(rule: CellRule, scalar: Scalar, profile: Profile) -> Callable[[
     values = {word.strip().casefold(): _constant(code, scalar) for word, code in table.items()}
     if len(values) != len(table):
         raise RuleFault("two words of the table differ by letter case alone")
+    omit = rule.unknown == "omit"
     other = None if rule.unknown_code is None else _constant(rule.unknown_code, scalar)
 
     def convert(text: str) -> Any:
         found = values.get(text.casefold(), other)
-        if found is None:
+        if found is None and not omit:
             raise CodeUnknown(f"the profile's codes have no {show(text)}{suggest(text, table)}")
         return found
 

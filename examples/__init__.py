@@ -1,0 +1,1 @@
+"""Inputs that look like agencies' own, and what makes them."""
