@@ -15,12 +15,12 @@ import base64
 import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
 import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
@@ -42,6 +42,9 @@ BENCH_JVM: Final = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC")
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 15.0
 _MINIMUM_JAVA: Final = 17
+_FIRST_PORT: Final = 20_000
+_PORTS: Final = 10_000
+"""Below what Linux gives to outgoing connections (32768 and up), so that none of those takes a port from us."""
 
 _KEEPER: Final = 'exec 3<&0; "$@" </dev/null 3<&- & jvm=$!; (cat <&3 >/dev/null; kill -TERM $jvm) & wait $jvm'
 """Runs the JVM and ends it at the end of standard input, which only our process holds open."""
@@ -236,8 +239,8 @@ class BrokerProcess:
         """Format the data folder, unless it is."""
         if (self.data / "meta.properties").exists():
             return
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "--standalone", "-t", cluster, "-c", str(self.folder / "server.properties")]
+        arguments = ["format", "--standalone", "-t", _cluster_id(os.urandom(16))]
+        arguments += ["-c", str(self.folder / "server.properties")]
         done = subprocess.run(  # noqa: S603  # java and our own arguments
             [*command, "kafka.tools.StorageTool", *arguments],
             stdin=subprocess.DEVNULL,
@@ -295,6 +298,11 @@ class BrokerProcess:
             self._write_state(None)
 
 
+def _cluster_id(randomness: bytes) -> str:
+    """16 random bytes as Kafka writes a UUID. It never begins with a dash, which would look like an option."""
+    return base64.urlsafe_b64encode(bytes([randomness[0] & 0x7F]) + randomness[1:]).decode().rstrip("=")
+
+
 def _runs(pid: int, folder: Path) -> bool:
     """Whether ``pid`` is a node of ours in ``folder``, and not another process that got its number since."""
     try:
@@ -329,6 +337,9 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that no outgoing connection is given before the node has bound it."""
+    for _ in range(100):
+        port = _FIRST_PORT + secrets.randbelow(_PORTS)
+        if _is_free(host, port):
+            return port
+    raise PortTaken("no free port was found", host=host, first=_FIRST_PORT, last=_FIRST_PORT + _PORTS - 1)
