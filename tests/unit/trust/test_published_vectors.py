@@ -1,8 +1,8 @@
 """What others published, run against hub/trust/composite.py and hub/trust/kem.py.
 
 ``tests/vectors/published/`` has what an independent implementation (Bouncy Castle) made; ``cryptography-vectors``
-brings the HPKE and the ML-DSA files. The LAMPS draft's own file runs where ``CGI_HUB_PUBLISHED_VECTORS`` names a
-folder with a clone of ``draft-composite-sigs`` in it (docs/spec/vectors.md).
+brings the HPKE and the ML-DSA files. The LAMPS draft's own file and wycheproof's run where the environment's
+``CGI_HUB_PUBLISHED_VECTORS`` names a folder with their clones in it (docs/spec/vectors.md).
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cryptography_vectors
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from hub.trust import composite
-from hub.trust.composite import SigningKey, VerifyKey
+from hub.trust.composite import KeyMalformed, SigningKey, VerifyKey
 from hub.trust.kem import KemPrivateKey
 
 PUBLISHED = Path(__file__).parents[2] / "vectors" / "published"
@@ -94,3 +96,34 @@ def test_hpke_decapsulates_and_schedules_as_published() -> None:
     assert (text, nonce) == (unhex(first["pt"]), unhex(first["nonce"]))
     wrap = unhex(case["enc"]) + aead.encrypt(nonce, text, b"")
     assert KemPrivateKey(unhex(case["skRm"])).open(unhex(case["info"]), wrap) == text
+
+
+def _wycheproof(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    file = Path(ELSEWHERE) / "wycheproof" / "testvectors_v1" / f"{name}_test.json"
+    for group in json.loads(file.read_text())["testGroups"]:
+        for case in group["tests"]:
+            yield group, case
+
+
+@pytest.mark.skipif(not ELSEWHERE, reason="CGI_HUB_PUBLISHED_VECTORS names no folder (docs/spec/vectors.md)")
+def test_the_halves_of_a_signature_are_as_strict_as_wycheproof() -> None:
+    """Mostly negative: each half of a composite key, as our own class holds it."""
+    whole = VerifyKey(unhex(_bouncy_castle()["public"]))
+    wrong = []
+    for group, case in _wycheproof("mldsa_65_verify"):
+        try:
+            key = VerifyKey(unhex(group["publicKey"]) + whole.raw[1952:])
+            key._mldsa.verify(unhex(case["sig"]), unhex(case["msg"]), unhex(case.get("ctx", "")))
+            verified = True
+        except (InvalidSignature, KeyMalformed, ValueError):
+            verified = False
+        wrong += [case["tcId"]] if verified != (case["result"] == "valid") else []
+    for group, case in _wycheproof("ed25519"):
+        try:
+            key = VerifyKey(whole.raw[:1952] + unhex(group["publicKey"]["pk"]))
+            key._ed25519.verify(unhex(case["sig"]), unhex(case["msg"]))
+            verified = True
+        except (InvalidSignature, KeyMalformed):
+            verified = False
+        wrong += [case["tcId"]] if verified != (case["result"] == "valid") else []
+    assert wrong == []
