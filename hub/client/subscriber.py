@@ -183,6 +183,8 @@ class Subscriber:
             await sink.close()
             await sink.open(self._states.get(sink.name))
             say("sink.opened", agency=self.agency, sink=sink.name)
+        explained = tuple(gap for gap in self._receiver.streams.gaps() if gap.reason)
+        self._facts.gaps(Look(tuple(state.gaps), changed=False, due=(), explained=explained))
         self._fresh = True
 
     def _restore(self) -> InboxState:
