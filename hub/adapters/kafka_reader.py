@@ -1,0 +1,60 @@
+"""Reads one topic from its beginning to what is its end now, outside every consumer group: it disturbs nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import errors as kafka
+
+from hub.adapters.tls import TlsFiles, client_context
+from hub.errors import BusNotAuthorized, BusTopicUnknown, BusUnavailable
+from hub.ports import IncomingRecord
+
+_SECONDS: Final = 20.0
+"""For each answer of the broker."""
+
+
+async def read_topic(bootstrap: str, tls: TlsFiles, topic: str) -> AsyncGenerator[IncomingRecord, None]:
+    """Every record that stands in ``topic`` when the reading begins, partition by partition mixed, each in order.
+
+    Raises ``BusUnavailable``, ``BusNotAuthorized``, ``BusTopicUnknown``, ``TlsFileInvalid``.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        security_protocol="SSL",
+        ssl_context=client_context(tls),
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        check_crcs=True,
+    )
+    try:
+        async with asyncio.timeout(_SECONDS):
+            await consumer.start()
+            if topic not in await consumer.topics():
+                raise BusTopicUnknown("no such topic, or it may not be read", topic=topic)
+            numbers = consumer.partitions_for_topic(topic) or set()
+        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
+        consumer.assign(partitions)
+        async with asyncio.timeout(_SECONDS):
+            ends = await consumer.end_offsets(partitions)
+            await consumer.seek_to_beginning(*partitions)
+        while True:
+            async with asyncio.timeout(_SECONDS):
+                if not [True for each in partitions if await consumer.position(each) < ends[each]]:
+                    return
+                got = await consumer.getmany(timeout_ms=500)
+            for records in got.values():
+                for record in records:
+                    yield IncomingRecord(
+                        record.topic, record.partition, record.offset, record.timestamp, record.key, record.value or b""
+                    )
+    except (kafka.TopicAuthorizationFailedError, kafka.AuthenticationFailedError) as error:
+        raise BusNotAuthorized("refused by the broker", topic=topic) from error
+    except (kafka.KafkaError, TimeoutError, OSError) as error:
+        raise BusUnavailable("the broker does not answer", what=str(error), bootstrap=bootstrap) from error
+    finally:
+        await consumer.stop()

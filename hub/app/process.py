@@ -1,0 +1,136 @@
+"""What every process has: clock, observer, catalog, directory, metrics and health, signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final, Literal
+
+from hub.adapters.clock import SystemClock
+from hub.adapters.files import FileDirectory, load_root
+from hub.adapters.http_health import health_app, serve_health
+from hub.adapters.progress import ProgressObserver
+from hub.adapters.prometheus import PrometheusObserver
+from hub.adapters.standing import KeyKind, StandingFacts
+from hub.adapters.tls import TlsFiles
+from hub.catalog import Catalog
+from hub.errors import ConfigError
+from hub.log_words import say
+from hub.model import AgencyId
+from hub.settings import KafkaSettings, RouterSettings, SiteSettings
+from hub.trust.composite import SigningKey
+from hub.trust.kem import KemPrivateKey
+
+ADDRESS_FILE: Final = "metrics.address"
+LOOK_SECONDS: Final = 0.1
+
+Role = Literal["router", "site", "publish"]
+
+
+class SettingMissing(ConfigError):
+    """What was asked for needs a setting that the configuration does not have."""
+
+    code = "settings.needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Clock, observer and catalog of one process."""
+
+    clock: SystemClock
+    metrics: PrometheusObserver
+    progress: ProgressObserver
+    catalog: Catalog
+    directory: FileDirectory
+
+
+def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Process:
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    clock = SystemClock()
+    metrics = PrometheusObserver()
+    progress = ProgressObserver(metrics, clock, stale_after=settings.metrics.stale_after)
+    directory = FileDirectory(
+        settings.directory.snapshot,
+        root=load_root(settings.directory.root),
+        memory=settings.state / "directory.seen.json",
+        clock=clock,
+    )
+    metrics.gauge(
+        "cgi_build_info",
+        1,
+        version=version("cgi-hub"),
+        python=platform.python_version(),
+        role=role,
+        agency=settings.agency,
+    )
+    say("process.started", role=role, agency=settings.agency, version=version("cgi-hub"), pid=os.getpid())
+    return Process(clock, metrics, progress, Catalog.load(), directory)
+
+
+@asynccontextmanager
+async def served(
+    process: Process,
+    settings: SiteSettings | RouterSettings,
+    role: Role,
+    *,
+    signing: SigningKey | None,
+    kem: Sequence[KemPrivateKey] = (),
+) -> AsyncIterator[None]:
+    """Metrics and health while the context is open; says when the process is first ready, and when it has stopped."""
+    key_ids: list[tuple[KeyKind, bytes]] = [] if signing is None else [("signing", signing.public.key_id)]
+    key_ids += [("kem", key.public.kem_id) for key in kem]
+    standing = StandingFacts(
+        agency=settings.agency,
+        directory=process.directory,
+        tls=tls_files(settings.kafka),
+        key_ids=key_ids,
+        clock=process.clock,
+        observer=process.progress,
+    )
+    app = health_app(process.metrics, process.progress, standing.refresh)
+    file = settings.metrics.address_file or settings.state / ADDRESS_FILE
+    began = process.clock.monotonic()
+    async with serve_health(app, listen=settings.metrics.listen, address_file=file), asyncio.TaskGroup() as group:
+        telling = group.create_task(_say_ready(process.progress, role, settings.agency))
+        try:
+            yield
+        finally:
+            telling.cancel()
+    say("process.stopped", role=role, agency=settings.agency, seconds=round(process.clock.monotonic() - began, 1))
+
+
+async def _say_ready(progress: ProgressObserver, role: Role, agency: AgencyId) -> None:
+    while not progress.ready():  # noqa: ASYNC110  readiness is an observation, nobody announces it
+        await asyncio.sleep(LOOK_SECONDS)
+    say("process.ready", role=role, agency=agency)
+
+
+def tls_files(kafka: KafkaSettings) -> TlsFiles:
+    return TlsFiles(kafka.ca, kafka.certificate, kafka.key)
+
+
+@asynccontextmanager
+async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM or SIGINT sets. A second signal ends the process at once, as if nobody listened."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def begin_to_stop() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    for number in signals:
+        loop.add_signal_handler(number, begin_to_stop)
+    try:
+        yield stop
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,71 @@
+"""One file through a site's Publisher, once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from hub.adapters.files import load_signing_key
+from hub.adapters.found_connectors import RunningSource, SourceTotals, build_source
+from hub.app.process import LOOK_SECONDS, SettingMissing, served, start_process
+from hub.app.site import make_publisher, run_source, source_context
+from hub.client.publisher import Publisher
+from hub.settings import ConnectorSettings, SiteSettings
+
+
+@dataclass(frozen=True, slots=True)
+class FilePublished:
+    """What became of a file: counts of the source, and how many records still wait in the outbox."""
+
+    published: int
+    duplicates: int
+    rejected_rows: int
+    waiting_records: int
+
+
+async def publish_file(
+    settings: SiteSettings,
+    source: ConnectorSettings,
+    *,
+    stop: asyncio.Event,
+    watch: Callable[[SourceTotals], None],
+    drain_seconds: float,
+) -> FilePublished:
+    """Publish what ``source`` reads, and wait up to ``drain_seconds`` until Kafka has acknowledged all of it.
+
+    ``watch`` is called now and then with the counts so far. What waits in the end is durable, and sent by the next
+    start of the site. ``stop`` ends the reading early. Raises as :func:`run_site` does.
+    """
+    if settings.keys.signing is None:
+        raise SettingMissing('to publish, the site needs signing = "..." in [keys]')
+    process = start_process(settings, "publish")
+    signing = load_signing_key(settings.keys.signing)
+    reading = build_source(source, source_context(process, settings, source))
+    process.progress.expect("publisher")
+    async with (
+        served(process, settings, "publish", signing=signing),
+        make_publisher(process, settings, signing) as publisher,
+    ):
+        await _read_all(reading, publisher, stop, watch, source.label)
+        with suppress(TimeoutError):  # what waits is counted below
+            async with asyncio.timeout(drain_seconds):
+                await publisher.drain()
+        totals, waiting = reading.totals, publisher.progress().depth.records
+    return FilePublished(totals.published, totals.duplicates, totals.rejected_rows, waiting)
+
+
+async def _read_all(
+    reading: RunningSource,
+    publisher: Publisher,
+    stop: asyncio.Event,
+    watch: Callable[[SourceTotals], None],
+    label: str,
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(run_source(label, reading, publisher))
+        while not running.done() and not stop.is_set():
+            await asyncio.wait([running], timeout=LOOK_SECONDS)
+            watch(reading.totals)
+        running.cancel()

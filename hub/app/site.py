@@ -1,0 +1,133 @@
+"""A site from its settings: sources into a Publisher, a Subscriber into sinks."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from hub.adapters.files import load_kem_keys, load_signing_key
+from hub.adapters.found_connectors import (
+    RunningSource,
+    SiteContext,
+    SourceTotals,
+    build_sink,
+    build_source,
+    site_context,
+)
+from hub.adapters.kafka import KafkaConsumer, KafkaProducer
+from hub.adapters.sqlite_inbox import SqliteInbox
+from hub.adapters.sqlite_outbox import SqliteOutbox
+from hub.app.process import Process, SettingMissing, served, start_process, tls_files
+from hub.client.limits import PublisherLimits, SubscriberLimits
+from hub.client.publisher import Publisher
+from hub.client.subscriber import Subscriber
+from hub.log_words import say
+from hub.policy.decide import ReleasePolicy
+from hub.policy.release import load_release
+from hub.policy.subscription import load_subscription
+from hub.settings import ConnectorSettings, SiteSettings
+from hub.topics import consumer_group, deliver_topic
+from hub.trust.composite import SigningKey
+
+
+def make_publisher(process: Process, settings: SiteSettings, signing: SigningKey) -> Publisher:
+    if settings.release is None:
+        raise SettingMissing('to publish, the site needs release = "..."')
+    release = load_release(settings.release, process.catalog)
+    return Publisher(
+        agency=settings.agency,
+        hub=settings.hub,
+        signing_key=signing,
+        catalog=process.catalog,
+        policy=ReleasePolicy(release, settings.agency),
+        directory=process.directory,
+        outbox=SqliteOutbox(settings.state / "outbox.sqlite", agency=settings.agency),
+        producer=KafkaProducer(
+            settings.kafka.bootstrap, tls_files(settings.kafka), client_id=f"{settings.agency}-site"
+        ),
+        clock=process.clock,
+        observer=process.progress,
+        limits=PublisherLimits(linger=settings.publisher.linger, heartbeat=settings.publisher.heartbeat),
+    )
+
+
+def _subscriber(process: Process, settings: SiteSettings, kem_folder: Path) -> Subscriber:
+    if settings.subscription is None:
+        raise SettingMissing('to receive, the site needs subscription = "..."')
+    sinks = [
+        build_sink(sink, site_context(settings, sink, "sink", catalog=process.catalog, observer=process.progress))
+        for sink in settings.sink
+    ]
+    return Subscriber(
+        agency=settings.agency,
+        hub=settings.hub,
+        kem_keys=lambda: load_kem_keys(kem_folder),
+        catalog=process.catalog,
+        content=load_subscription(settings.subscription, process.catalog),
+        directory=process.directory,
+        inbox=SqliteInbox(settings.state / "inbox.sqlite", agency=settings.agency),
+        consumer=KafkaConsumer(
+            settings.kafka.bootstrap,
+            tls_files(settings.kafka),
+            group=consumer_group(settings.agency, settings.subscriber.group),
+            topics=[deliver_topic(settings.agency)],
+            client_id=f"{settings.agency}-site",
+        ),
+        sinks=sinks,
+        clock=process.clock,
+        observer=process.progress,
+        limits=SubscriberLimits(batch_records=settings.subscriber.batch, gap_grace=settings.subscriber.gap_grace),
+    )
+
+
+async def run_site(settings: SiteSettings, *, stop: asyncio.Event) -> None:
+    """Run a site's sources and sinks until ``stop`` is set. Raises ``ConfigError``, ``InvariantError``, or a group."""
+    if not settings.source and not settings.sink:
+        raise SettingMissing("the site has neither a [[source]] nor a [[sink]]: there is nothing to run")
+    process = start_process(settings, "site")
+    signing = load_signing_key(settings.keys.signing) if settings.source and settings.keys.signing else None
+    kem = load_kem_keys(settings.keys.kem) if settings.sink and settings.keys.kem else ()
+    async with served(process, settings, "site", signing=signing, kem=kem), asyncio.TaskGroup() as group:
+        if signing is not None:
+            group.create_task(_publish_until(stop, process, settings, signing))
+        if settings.sink and settings.keys.kem is not None:
+            group.create_task(_receive_until(stop, process, settings, settings.keys.kem))
+        await stop.wait()
+        say("process.stopping", role="site", agency=settings.agency)
+
+
+async def _publish_until(stop: asyncio.Event, process: Process, settings: SiteSettings, signing: SigningKey) -> None:
+    sources = [
+        (source.label, build_source(source, source_context(process, settings, source))) for source in settings.source
+    ]
+    process.progress.expect("publisher")
+    async with make_publisher(process, settings, signing) as publisher, asyncio.TaskGroup() as group:
+        running = [group.create_task(run_source(label, source, publisher)) for label, source in sources]
+        await stop.wait()
+        for task in running:
+            task.cancel()
+
+
+def source_context(process: Process, settings: SiteSettings, source: ConnectorSettings) -> SiteContext:
+    return site_context(settings, source, "source", catalog=process.catalog, observer=process.progress)
+
+
+async def run_source(label: str, source: RunningSource, publisher: Publisher) -> SourceTotals:
+    say("source.started", source=label)
+    totals = await source.run(publisher)
+    say(
+        "source.finished",
+        source=label,
+        published=totals.published,
+        duplicates=totals.duplicates,
+        rejected_rows=totals.rejected_rows,
+    )
+    return totals
+
+
+async def _receive_until(stop: asyncio.Event, process: Process, settings: SiteSettings, kem: Path) -> None:
+    process.progress.expect("subscriber")
+    async with _subscriber(process, settings, kem) as subscriber, asyncio.TaskGroup() as group:
+        group.create_task(subscriber.run())
+        await stop.wait()
+        subscriber.stop()
