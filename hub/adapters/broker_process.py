@@ -184,6 +184,9 @@ class BrokerProcess:
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):  # it has ended already, which is what was wanted
                 os.killpg(pid, signal.SIGKILL)
+            deadline = time.monotonic() + STOP_SECONDS
+            while _group_runs(pid) and time.monotonic() < deadline:
+                time.sleep(0.02)
         self._forget()
 
     def __enter__(self) -> Self:
@@ -310,6 +313,17 @@ def _runs(pid: int, folder: Path) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return str(folder / "server.properties").encode() in command
+
+
+def _group_runs(group: int) -> bool:
+    """Whether a process of this group still runs; one that only waits to be reaped does not."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):  # it ended while we looked
+                state, _parent, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                if int(its_group) == group and state not in "ZX":
+                    return True
+    return False
 
 
 def _find_java() -> str:

@@ -159,7 +159,9 @@ class KafkaProducer:
     async def _discard(self, producer: AIOKafkaProducer) -> None:
         if self._producer is producer:
             self._producer = None
-        # There is no public way to stop without waiting for what can no longer be sent.
+        # There is no public way to stop without waiting for ever for what cannot be sent. First the sender, which lets
+        # requests on their way end (REQUEST_SECONDS at most), then what it would have tried again, then the rest.
+        await producer._sender.close()
         producer._message_accumulator.fail_all(kafka.ProducerClosed())
         await producer.stop()
 
