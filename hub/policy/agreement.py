@@ -7,6 +7,7 @@ and dates belong together. The hub's own clause (docs/adr/0011) is built in here
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import combinations
 from typing import Final
 
 from hub.model import AgencyId, Agreement, Compartment, Decision, Route
@@ -53,31 +54,32 @@ def ceiling(
     publisher: AgencyId,
     recipient: AgencyId,
     route: Route,
-    wanted: tuple[Compartment, ...],
+    compartments: tuple[Compartment, ...],
     now_ms: int,
 ) -> Decision:
-    """The most of ``wanted`` that any one agreement covers; of equally wide ones the first by id.
+    """The most of the type's ``compartments`` that any one agreement covers; of equally wide ones the first by id.
 
-    ``wanted`` are the compartments that could be granted, in the schema's order. Never raises.
+    It looks at labels alone, not at what the originator wants to release: so a never-rule can only narrow what comes
+    out, and never make another agreement the widest. Never raises.
     """
-    if not wanted:
+    if not compartments:
         return Decision(False, "agreement.empty", "no compartment is asked for")
     denied = _parties(directory, publisher, recipient, now_ms)
     if denied is not None:
         return denied
     if route.event_type.startswith("hub."):
-        covered = tuple(c for c in wanted if c in _CORE) if publisher == directory.hub else wanted
-        return _hub_clause(directory, publisher, route, covered or wanted)
+        core = tuple(c for c in compartments if c in _CORE)
+        return _hub_clause(directory, publisher, route, core or compartments)
     best: tuple[Compartment, ...] = ()
     by: Agreement | None = None
     for agreement in directory.agreements(publisher, recipient):
         if route.event_type in agreement.event_types and _gap(agreement, route, frozenset(), now_ms) is None:
-            covered = tuple(c for c in wanted if c in agreement.compartments)
+            covered = tuple(c for c in compartments if c in agreement.compartments)
             if len(covered) > len(best):
                 best, by = covered, agreement
     if by is None:
-        return _nearest(directory, publisher, recipient, route, frozenset(wanted[:1]), now_ms)
-    return Decision(True, "agreement.covered", f"{by.agreement_id} covers it", by.agreement_id, best)
+        return _nearest(directory, publisher, recipient, route, frozenset(compartments[:1]), now_ms)
+    return Decision(True, "agreement.covered", f"{by.agreement_id} covers {', '.join(best)}", by.agreement_id, best)
 
 
 def boundaries(directory: Directory, publisher: AgencyId, recipients: Iterable[AgencyId]) -> tuple[int, ...]:
@@ -87,6 +89,25 @@ def boundaries(directory: Directory, publisher: AgencyId, recipients: Iterable[A
         for agreement in directory.agreements(publisher, recipient):
             moments.update((agreement.not_before_ms, agreement.not_after_ms))
     return tuple(sorted(moments))
+
+
+def each_wider(agreements: Iterable[Agreement]) -> tuple[tuple[Agreement, Agreement], ...]:
+    """Pairs that can hold for one event and are each wider than the other in some compartment: better made one.
+
+    Of such a pair only one is used (:func:`ceiling`), and the end of one can bring in what only the other covers.
+    """
+    by_parties: dict[tuple[AgencyId, AgencyId], list[Agreement]] = {}
+    for agreement in agreements:
+        by_parties.setdefault((agreement.originator, agreement.recipient), []).append(agreement)
+    return tuple(
+        (a, b)
+        for found in by_parties.values()
+        for a, b in combinations(found, 2)
+        if not (a.compartments <= b.compartments or b.compartments <= a.compartments)
+        and a.event_types & b.event_types
+        and a.purposes & b.purposes
+        and max(a.not_before_ms, b.not_before_ms) < min(a.not_after_ms, b.not_after_ms)
+    )
 
 
 def _parties(directory: Directory, publisher: AgencyId, recipient: AgencyId, now_ms: int) -> Decision | None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Final
 
 from hub.errors import InvariantError
-from hub.model import AgencyId, Decision, Event, Grants, Route
+from hub.model import AgencyId, Compartment, Decision, Event, Grants, Route
 from hub.policy.agreement import boundaries, ceiling
 from hub.policy.facts import Facts
 from hub.policy.handling import check_header
@@ -109,13 +109,27 @@ class ReleasePolicy:
                 publisher=self.publisher,
                 recipient=recipient,
                 route=route,
-                wanted=released.compartments,
+                compartments=self.release.rules(event_type).event_type.compartments,
                 now_ms=self._from_ms,
             )
+            if agreed.allowed:
+                agreed = _within(agreed, released.compartments)
             reasons[recipient] = (released, agreed)
             if agreed.allowed:
                 grants.append((recipient, agreed.compartments))
         return tuple(grants), MappingProxyType(reasons)
+
+
+def _within(agreed: Decision, released: tuple[Compartment, ...]) -> Decision:
+    """What both allow, as the agreement's decision."""
+    both = tuple(c for c in agreed.compartments if c in released)
+    if both == agreed.compartments:
+        return agreed
+    if not both:
+        return Decision(
+            False, "agreement.compartments", f"{agreed.clause} covers none of {', '.join(released)}", agreed.clause
+        )
+    return Decision(True, agreed.code, f"{agreed.clause} covers {', '.join(both)}", agreed.clause, both)
 
 
 def grants_for(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hub.model import HUB, AgencyId, Compartment, Decision, Priority, Purpose, Route, parse_handling
-from hub.policy.agreement import HUB_CLAUSE, boundaries, ceiling, decide_agreement
+from hub.policy.agreement import HUB_CLAUSE, boundaries, ceiling, decide_agreement, each_wider
 from tests.support.authority import DAY_MS, NOW_MS, World
 
 JCF, ATF, RSS = AgencyId("JCF"), AgencyId("ATF"), AgencyId("RSS")
@@ -131,7 +131,7 @@ class TestHubClause:
         world.agree("JCF", "ATF", "hub.notice")
         assert decide(world, event_type="hub.notice").code == "agreement.hub_only"
         found = ceiling(
-            world.directory(), publisher=JCF, recipient=ATF, route=route("hub.notice"), wanted=CORE, now_ms=NOW_MS
+            world.directory(), publisher=JCF, recipient=ATF, route=route("hub.notice"), compartments=CORE, now_ms=NOW_MS
         )
         assert found.code == "agreement.hub_only"
 
@@ -141,9 +141,14 @@ class TestHubClause:
 
 
 class TestCeiling:
-    def ask(self, world: World, wanted: tuple[Compartment, ...] = ALL, **labels: Any) -> Decision:
+    def ask(self, world: World, compartments: tuple[Compartment, ...] = ALL, **labels: Any) -> Decision:
         return ceiling(
-            world.directory(), publisher=JCF, recipient=ATF, route=route(**labels), wanted=wanted, now_ms=NOW_MS
+            world.directory(),
+            publisher=JCF,
+            recipient=ATF,
+            route=route(**labels),
+            compartments=compartments,
+            now_ms=NOW_MS,
         )
 
     def test_the_widest_of_one_agreement(self, world: World) -> None:
@@ -172,3 +177,21 @@ def test_boundaries(world: World) -> None:
     world.agree("JCF", "ATF", "trace.request", not_before_ms=1, not_after_ms=9)
     world.agree("JCF", "RSS", "trace.request", not_before_ms=5, not_after_ms=9)
     assert boundaries(world.directory(), JCF, [ATF, RSS]) == (1, 5, 9, world.expires_at_ms)
+
+
+def test_agreements_that_are_each_wider_than_the_other(world: World) -> None:
+    a = world.agree("JCF", "ATF", "trace.request", compartments=["core", "personal"])
+    b = world.agree("JCF", "ATF", "trace.request", "trace.result", compartments=["core", "sensitive"])
+    world.agree("JCF", "ATF", "trace.request", compartments=["core"])
+    world.agree("JCF", "RSS", "trace.request", compartments=["sensitive"])
+    world.agree("JCF", "ATF", "seizure.report", compartments=["sensitive"])
+    world.agree("JCF", "ATF", "trace.request", compartments=["sensitive"], not_after_ms=NOW_MS - 365 * DAY_MS + 1)
+    later = world.agreed.pop()
+    assert each_wider(world.agreed) == ((a, b),)
+    assert each_wider([a, later]) == ((a, later),)
+    world.agree("JCF", "ATF", "trace.request", compartments=["sensitive"], purposes=[Purpose.STATISTICS])
+    statistics = world.agreed.pop()
+    world.agree("JCF", "ATF", "trace.request", compartments=["core", "personal"], purposes=[Purpose.FORENSICS])
+    assert each_wider([world.agreed.pop(), statistics]) == ()
+    past = world.agree("JCF", "ATF", "trace.request", compartments=["sensitive"], not_before_ms=0, not_after_ms=1)
+    assert each_wider([a, past]) == ()

@@ -67,6 +67,24 @@ def test_the_reasons(policy: ReleasePolicy, world: World) -> None:
     assert [decision.code for decision in found[ATF]] == ["release.given", "agreement.purpose"]
 
 
+def test_a_never_rule_does_not_make_another_agreement_the_widest(world: World) -> None:
+    world.agree("JCF", "ATF", "firearm.notice", compartments=["core", "sensitive"], agreement_id="MOU #1b")
+    taken = parse_release(RULES.replace("to: RSS", "to: [RSS, ATF]"), SMALL_CATALOG)
+    assert grants(ReleasePolicy(parse_release(RULES, SMALL_CATALOG), JCF), world)[0] == (ATF, ("core", "personal"))
+    assert grants(ReleasePolicy(taken, JCF), world)[0] == (ATF, ("core",))
+
+
+def test_an_agreement_that_covers_none_of_what_is_released(world: World) -> None:
+    world.withdraw(world.agreed[0])
+    world.agree("JCF", "ATF", "firearm.notice", compartments=["personal"], agreement_id="MOU #1")
+    text = RULES.replace("compartments: all", "compartments: [core]")
+    found = ReleasePolicy(parse_release(text, SMALL_CATALOG), JCF).explain(
+        an_event(), NOTICE, world.directory(), NOW_MS
+    )
+    assert [decision.code for decision in found[ATF]] == ["release.given", "agreement.compartments"]
+    assert found[ATF][1].clause == "MOU #1"
+
+
 def test_nobody(policy: ReleasePolicy, world: World) -> None:
     assert grants(policy, world, an_event(firearm_body(kind="LOST"))) == ()
     world.suspend("JCF")
