@@ -35,6 +35,11 @@ from hub.model import AgencyId
 from hub.topics import Acl, Declaration, Topic
 
 _SECONDS: Final = 30.0
+"""How long a change may take, and then to show."""
+
+_ANSWER_SECONDS: Final = 10.0
+"""How long the cluster may take to answer at all."""
+
 _REFUSED: Final = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -119,7 +124,7 @@ class KafkaAdmin:
             logger=None,
         )
 
-    def check(self, *, seconds: float = _SECONDS) -> None:
+    def check(self, *, seconds: float = _ANSWER_SECONDS) -> None:
         """Return when the cluster answered us. Raises :class:`BusUnavailable` if it did not in time."""
         try:
             self._client.list_topics(timeout=seconds)
@@ -129,7 +134,7 @@ class KafkaAdmin:
     def read(self) -> Cluster:
         """The cluster's topics (without Kafka's own), configs and ACLs."""
         try:
-            metadata = self._client.list_topics(timeout=_SECONDS)
+            metadata = self._client.list_topics(timeout=_ANSWER_SECONDS)
         except KafkaException as error:
             raise self._translate(error) from error
         partitions = {name: len(topic.partitions) for name, topic in metadata.topics.items() if name[:2] != "__"}
