@@ -235,6 +235,8 @@ class RoutingSettings(Strict):
     poll_wait: Seconds = 0.5
     retry_first: Seconds = 0.2
     retry_most: Seconds = 10.0
+    session: Annotated[float, Field(ge=6, le=300)] = 10.0
+    """Seconds after which the broker gives a dead router's partitions to the others."""
     heartbeat: Seconds = 5.0
     """Seconds between records on the heartbeat topic, and between looks at the lag."""
     remembered_events: Annotated[int, Field(ge=200_000, le=20_000_000)] = 200_000

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka import errors as kafka
 
 from hub.adapters.tls import TlsFiles, client_context
@@ -23,25 +23,21 @@ async def read_topic(bootstrap: str, tls: TlsFiles, topic: str) -> AsyncGenerato
     Raises ``BusUnavailable``, ``BusNotAuthorized``, ``BusTopicUnknown``, ``TlsFileInvalid``.
     """
     consumer = AIOKafkaConsumer(
+        topic,
         bootstrap_servers=bootstrap,
         security_protocol="SSL",
         ssl_context=client_context(tls),
-        group_id=None,
+        group_id=None,  # every partition, and nothing is committed
         enable_auto_commit=False,
+        auto_offset_reset="earliest",
         isolation_level="read_committed",
         check_crcs=True,
     )
     try:
         async with asyncio.timeout(_SECONDS):
             await consumer.start()
-            if topic not in await consumer.topics():
-                raise BusTopicUnknown("no such topic, or it may not be read", topic=topic)
-            numbers = consumer.partitions_for_topic(topic) or set()
-        partitions = [TopicPartition(topic, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
-        async with asyncio.timeout(_SECONDS):
+            partitions = consumer.assignment()
             ends = await consumer.end_offsets(partitions)
-            await consumer.seek_to_beginning(*partitions)
         while True:
             async with asyncio.timeout(_SECONDS):
                 if not [True for each in partitions if await consumer.position(each) < ends[each]]:
@@ -52,6 +48,8 @@ async def read_topic(bootstrap: str, tls: TlsFiles, topic: str) -> AsyncGenerato
                     yield IncomingRecord(
                         record.topic, record.partition, record.offset, record.timestamp, record.key, record.value or b""
                     )
+    except kafka.UnknownTopicOrPartitionError as error:
+        raise BusTopicUnknown("no such topic", topic=topic) from error
     except (kafka.TopicAuthorizationFailedError, kafka.AuthenticationFailedError) as error:
         raise BusNotAuthorized("refused by the broker", topic=topic) from error
     except (kafka.KafkaError, TimeoutError, OSError) as error:

@@ -54,7 +54,14 @@ async def run_router(settings: RouterSettings, *, stop: asyncio.Event) -> None:
     router = Router(
         name=name,
         hub=settings.agency,
-        consumer=KafkaConsumer(bootstrap, tls, group=ROUTER_GROUP, pattern=INGEST_PATTERN, client_id=name),
+        consumer=KafkaConsumer(
+            bootstrap,
+            tls,
+            group=ROUTER_GROUP,
+            pattern=INGEST_PATTERN,
+            client_id=name,
+            session_seconds=settings.router.session,
+        ),
         producer=KafkaProducer(bootstrap, tls, client_id=name),
         directory=process.directory,
         subscriptions=subscriptions,

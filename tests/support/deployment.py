@@ -1,0 +1,137 @@
+"""The folders of a real deployment for tests: configuration, keys and certificates of a router and of sites.
+
+What runs in them is the command ``hub``, as an operator and an agency would run it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from hub.adapters.files import write_file, write_key
+from hub.model import HUB, AgencyId
+from hub.trust.directory import Root
+from hub.trust.keys import KeyUse
+from hub.trust.signed_json import encode_base64, encode_json
+from tests.support.authority import World
+from tests.support.broker import Broker
+
+HUB_COMMAND = (sys.executable, "-c", "from hub.cli.main import main; main()")
+
+
+@dataclass
+class Deployment:
+    """A world's agencies on a broker, each with a folder of its own below ``folder``."""
+
+    folder: Path
+    broker: Broker
+    world: World
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.broker.add_agencies(agency for agency in self.world.keys if agency != HUB)
+        (self.folder / "subscriptions").mkdir(parents=True)
+        self.publish_directory()
+        write_file(self.folder / "root.json", encode_root(self.world.root))
+
+    def publish_directory(self) -> None:
+        """Sign the world as it is now, for everyone to read."""
+        write_file(self.folder / "directory.json", self.world.snapshot())
+
+    def subscribe(self, agency: str, types: Iterable[str]) -> Path:
+        """The hub's part of a subscription, which is also the agency's own: by type alone."""
+        path = self.folder / "subscriptions" / f"{agency}.yaml"
+        path.write_text(f'agency: {agency}\naccept:\n  - name: all\n    types: [{", ".join(types)}]\n    from: "*"\n')
+        return path
+
+    def router_config(self, name: str = "router", *, session: float = 6) -> Path:
+        """A router's configuration; each name is one router with its own state."""
+        folder = self._agency_folder(HUB)
+        path = folder / f"{name}.toml"
+        path.write_text(
+            f'state = "{name}.state"\nsubscriptions = "../subscriptions"\n'
+            + self._common(HUB)
+            + f'[keys]\nsigning = "signing.key"\n[router]\nname = "{name}"\nsession = {session}\npoll_wait = 0.1\n'
+            + "heartbeat = 1\n"
+        )
+        return path
+
+    def site_config(self, agency: str, *, release: str = "", tables: str = "") -> Path:
+        """A site's configuration; ``tables`` are its [[source]] and [[sink]]."""
+        folder = self._agency_folder(AgencyId(agency))
+        (folder / "release.yaml").write_text(release or f"agency: {agency}\nallow: []\n")
+        path = folder / "site.toml"
+        path.write_text(
+            f'agency = "{agency}"\nstate = "state"\nrelease = "release.yaml"\n'
+            f'subscription = "../subscriptions/{agency}.yaml"\n'
+            + self._common(AgencyId(agency))
+            + f'[keys]\nsigning = "signing.key"\nkem = "kem"\n{tables}\n'
+        )
+        return path
+
+    def start(self, *arguments: object) -> subprocess.Popen[bytes]:
+        """``hub`` with these arguments; its log goes to ``<n>.log`` in the deployment's folder."""
+        with (self.folder / f"{len(self.processes)}.log").open("wb") as log:
+            process = subprocess.Popen([*HUB_COMMAND, *map(str, arguments)], stdout=log, stderr=log)
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        """Terminate everything that was started, and wait for it."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            process.wait(20)
+
+    def logs(self) -> str:
+        """Everything that the processes said."""
+        return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
+
+    def _agency_folder(self, agency: AgencyId) -> Path:
+        folder = self.folder / agency
+        if not folder.exists():
+            (folder / "kem").mkdir(parents=True)
+            keys = self.world.keys[agency]
+            write_key(folder / "signing.key", KeyUse.SIGNING, keys.signing.seed)
+            for number, key in enumerate(keys.kem_all):
+                write_key(folder / "kem" / f"{number}.key", KeyUse.KEM, key.seed)
+        return folder
+
+    def _common(self, agency: AgencyId) -> str:
+        tls = self.broker.client_files(agency)
+        return (
+            f'[kafka]\nbootstrap = "{self.broker.bootstrap}"\nca = "{tls.ca}"\ncertificate = "{tls.certificate}"\n'
+            f'key = "{tls.key}"\n[directory]\nsnapshot = "../directory.json"\nroot = "../root.json"\n'
+        )
+
+
+def encode_root(root: Root) -> bytes:
+    """A root file's bytes."""
+    form: Mapping[str, object] = {
+        "kind": "cgi-hub/v1/root",
+        "hub": root.hub,
+        "threshold": root.threshold,
+        "custodians": [{"name": c.name, "key": encode_base64(c.key.raw)} for c in root.custodians],
+    }
+    return encode_json(dict(form)) + b"\n"
+
+
+def wait_ready(state: Path, seconds: float = 30.0) -> str:
+    """Wait until the process with this state folder says that it is ready; gives its metrics address."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            address = (state / "metrics.address").read_text().strip()
+            if httpx.get(f"http://{address}/readyz", timeout=2).status_code == 200:
+                return address
+        except (OSError, httpx.HTTPError):
+            pass
+        time.sleep(0.1)
+    raise TimeoutError(f"not ready: {state}")
