@@ -1,0 +1,104 @@
+"""deploy/setup.sh on machines that lack something: one clear line, or apt-get where root may."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ("sh", "cat", "dirname", "env", "grep", "id", "mkdir", "rm", "sed", "sha256sum", "touch")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A checkout with nothing but the files that set-up reads, and a ``bin`` that is the whole PATH."""
+    for name in ("deploy/setup.sh", "requirements/bootstrap.txt", "requirements/dev.txt", "deploy/broker/pom.xml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "deploy/broker/jars.sha256").write_text(f"{'0' * 64}  kafka.jar\n")
+    (tmp_path / "bin").mkdir()
+    for tool in TOOLS:
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool) or pytest.fail(f"no {tool}"))
+    return tmp_path
+
+
+def program(machine: Path, name: str, text: str) -> None:
+    file = machine / "bin" / name
+    file.unlink(missing_ok=True)
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+
+
+def set_up(machine: Path, what: str) -> tuple[int, str]:
+    done = subprocess.run(
+        ["sh", "deploy/setup.sh", what],
+        cwd=machine,
+        env={"PATH": str(machine / "bin"), "HOME": os.devnull},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def test_no_python(machine: Path) -> None:
+    code, text = set_up(machine, "python")
+    assert (code, text.count("\n")) == (1, 1)
+    assert "Python 3.11 or newer is missing" in text
+
+
+def test_an_old_python(machine: Path) -> None:
+    program(machine, "python3", "exit 1")
+    assert "Python 3.11 or newer is missing" in set_up(machine, "python")[1]
+
+
+def test_no_java_and_nobody_who_may_install_it(machine: Path) -> None:
+    program(machine, "id", "echo 1000")
+    code, text = set_up(machine, "jars")
+    assert (code, text.count("\n")) == (1, 1)
+    assert "Java 17 or newer is missing" in text
+    assert "openjdk-17-jre-headless" in text
+
+
+def test_no_venv_and_nobody_who_may_install_it(machine: Path) -> None:
+    program(machine, "id", "echo 1000")
+    program(machine, "python3", 'case "$*" in *ensurepip*) exit 1;; esac')
+    code, text = set_up(machine, "python")
+    assert (code, text.count("\n")) == (1, 1)
+    assert "python3-venv" in text
+
+
+def test_root_gets_java_and_maven_through_apt(machine: Path) -> None:
+    program(machine, "id", "echo 0")
+    program(machine, "apt-get", f'echo "$*" >>{machine}/apt.log')
+    program(machine, "mvn", "exit 1")
+    code, text = set_up(machine, "jars")
+    assert "Maven could not get the broker's jars: see build/broker/maven.log" in text
+    assert code == 1
+    asked = (machine / "apt.log").read_text()
+    assert asked == "-qq update\n-qq install -y --no-install-recommends openjdk-17-jre-headless\n"
+
+
+def test_an_install_that_fails_is_told(machine: Path) -> None:
+    program(machine, "id", "echo 0")
+    program(machine, "apt-get", "exit 100")
+    code, text = set_up(machine, "jars")
+    assert code == 1
+    assert "apt-get could not install openjdk-17-jre-headless" in text
+
+
+def test_jars_that_are_not_the_pinned_ones(machine: Path) -> None:
+    program(machine, "java", "")
+    program(machine, "mvn", "echo bad >build/broker/jars/kafka.jar")
+    code, text = set_up(machine, "jars")
+    assert code == 1
+    assert "kafka.jar: FAILED" in text
+    assert "not the pinned ones" in text
+
+
+def test_another_word_is_refused(machine: Path) -> None:
+    assert set_up(machine, "everything") == (1, "setup: usage: setup.sh python|jars\n")
