@@ -18,10 +18,8 @@ from hub.trust.composite import SigningKey, VerifyKey
 from hub.trust.directory import (
     MAX_SNAPSHOT,
     Directory,
-    Root,
     check_succession,
     check_times,
-    parse_root,
     verify_snapshot,
 )
 from hub.trust.kem import KemPrivateKey, KemPublicKey
@@ -35,6 +33,7 @@ from hub.trust.keys import (
     parse_signing_key,
     parse_verify_key,
 )
+from hub.trust.root import Root, parse_root
 from hub.trust.signed_json import Strict, encode_json, first_fault, read_strict_json
 from hub.trust.statement import SignedStatement, encode_signed_statement, parse_signed_statement
 

@@ -82,6 +82,20 @@ def ceiling(
     return Decision(True, "agreement.covered", f"{by.agreement_id} covers {', '.join(best)}", by.agreement_id, best)
 
 
+def explain_agreement(
+    directory: Directory, *, publisher: AgencyId, recipient: AgencyId, route: Route, now_ms: int
+) -> tuple[tuple[Agreement, str, str], ...]:
+    """Every agreement between the two in that direction, with a code and what keeps it from covering these labels.
+
+    The code is ``agreement.covered`` and the gap ``""`` where nothing does. The parties themselves are not looked at.
+    """
+    found = []
+    for agreement in directory.agreements(publisher, recipient):
+        gap = _gap(agreement, route, frozenset(), now_ms)
+        found.append((agreement, "agreement.covered", "") if gap is None else (agreement, gap[1], gap[2]))
+    return tuple(found)
+
+
 def boundaries(directory: Directory, publisher: AgencyId, recipients: Iterable[AgencyId]) -> tuple[int, ...]:
     """The moments (ms, rising) at which a decision about ``publisher`` may change without a new directory."""
     moments = {directory.expires_at_ms}

@@ -104,20 +104,36 @@ class ReleasePolicy:
             if not released.allowed:
                 reasons[recipient] = (released,)
                 continue
-            agreed = ceiling(
+            agreed = agree(
                 directory,
                 publisher=self.publisher,
                 recipient=recipient,
                 route=route,
                 compartments=self.release.rules(event_type).event_type.compartments,
+                released=released.compartments,
                 now_ms=self._from_ms,
             )
-            if agreed.allowed:
-                agreed = _within(agreed, released.compartments)
             reasons[recipient] = (released, agreed)
             if agreed.allowed:
                 grants.append((recipient, agreed.compartments))
         return tuple(grants), MappingProxyType(reasons)
+
+
+def agree(
+    directory: Directory,
+    *,
+    publisher: AgencyId,
+    recipient: AgencyId,
+    route: Route,
+    compartments: tuple[Compartment, ...],
+    released: tuple[Compartment, ...],
+    now_ms: int,
+) -> Decision:
+    """What of ``released`` the widest agreement covers. ``compartments`` are the type's. Never raises."""
+    agreed = ceiling(
+        directory, publisher=publisher, recipient=recipient, route=route, compartments=compartments, now_ms=now_ms
+    )
+    return _within(agreed, released) if agreed.allowed else agreed
 
 
 def _within(agreed: Decision, released: tuple[Compartment, ...]) -> Decision:

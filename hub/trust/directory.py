@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
-from hub.errors import ConfigError, RejectedError, UnavailableError
+from hub.errors import RejectedError, UnavailableError
 from hub.model import (
     AgencyId,
     Agreement,
@@ -28,8 +28,9 @@ from hub.model import (
 )
 from hub.trust.composite import KeyMalformed, SignatureInvalid, VerifyKey
 from hub.trust.kem import KemPublicKey
+from hub.trust.root import Custodian, Root
 from hub.trust.signed_json import Strict, first_fault, read_strict_json
-from hub.trust.snapshot_form import AgreementForm, PayloadForm, RootForm, SnapshotForm
+from hub.trust.snapshot_form import AgreementForm, PayloadForm, SnapshotForm
 from hub.trust.statement import KeyStatement, SignedStatement, SigningKeyEntry, verify_statement
 
 DIRECTORY_CONTEXT: Final = b"cgi-hub/v1/directory"
@@ -37,7 +38,6 @@ DIRECTORY_CONTEXT: Final = b"cgi-hub/v1/directory"
 
 MAX_SNAPSHOT: Final = 32 * 1024 * 1024
 """Bytes of a whole snapshot file."""
-MAX_CUSTODIANS: Final = 32
 MAX_AHEAD_MS: Final = 5 * 60 * 1000
 """How far ``issued_at`` may be ahead of the reader's clock."""
 
@@ -46,12 +46,6 @@ _AGREEMENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/#-]{0,79}", re.ASCI
 
 
 # --- refusals of a snapshot -------------------------------------------------------------------------------------------
-
-
-class RootInvalid(ConfigError):
-    """The pinned root is not one: no threshold that can be met, or one key under two names."""
-
-    code = "root.invalid"
 
 
 class DirectoryMalformed(RejectedError):
@@ -150,39 +144,6 @@ class KemKeyNone(RejectedError):
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Custodian:
-    """One of the n key holders. ``name`` is for people."""
-
-    name: str
-    key: VerifyKey
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """What a site pins: the hub's id, the custodians' keys, and how many of them must sign.
-
-    Raises :class:`RootInvalid` where the threshold cannot be met or two custodians share a key or half of one.
-    """
-
-    hub: AgencyId
-    custodians: tuple[Custodian, ...]
-    threshold: int
-
-    def __post_init__(self) -> None:
-        if not 0 < self.threshold <= len(self.custodians) <= MAX_CUSTODIANS:
-            raise RootInvalid(
-                "the threshold must be at least 1 and at most the number of custodians",
-                threshold=self.threshold,
-                custodians=len(self.custodians),
-                most=MAX_CUSTODIANS,
-            )
-        # Half a key shared would let one holder's loss weaken two custodians (docs/spec/directory.md 3.3).
-        halves = [half for c in self.custodians for half in (c.key.raw[:-32], c.key.raw[-32:])]
-        if len(set(halves)) != len(halves):
-            raise RootInvalid("two custodians share a key, or half of one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,16 +276,6 @@ def parse_envelope(raw: bytes) -> SnapshotForm:
     return _parse(SnapshotForm, raw, "a directory snapshot")
 
 
-def parse_root(raw: bytes) -> Root:
-    """A root file's bytes. Raises :class:`RootInvalid`. Nothing vouches for a root but the hand that brought it."""
-    try:
-        form = _parse(RootForm, raw, "a root file")
-        custodians = tuple(Custodian(c.name, VerifyKey(c.key)) for c in form.custodians)
-        return Root(parse_agency_id(form.hub), custodians, form.threshold)
-    except RejectedError as error:
-        raise RootInvalid(error.message, **error.details) from error
-
-
 def verify_snapshot(raw: bytes, *, root: Root, now_ms: int, at_least_version: int) -> Directory:
     """A snapshot file's bytes as a :class:`Directory` that may be decided by at ``now_ms`` (docs/spec/directory.md 6).
 
@@ -340,8 +291,21 @@ def verify_snapshot(raw: bytes, *, root: Root, now_ms: int, at_least_version: in
     envelope = parse_envelope(raw)
     # 2. Enough distinct custodians over the payload as it arrived.
     _verify_custodians(envelope, root)
+    # 3. to 5. What they signed.
+    return _read_directory(envelope.payload, root, now_ms=now_ms, at_least_version=at_least_version)
+
+
+def unsafe_read_payload(payload: bytes, *, root: Root, now_ms: int) -> Directory:
+    """Everything of :func:`verify_snapshot` but the custodians' signatures: for a custodian, before signing.
+
+    What comes out was vouched for by nobody, and must not be decided by. Raises as :func:`verify_snapshot` does.
+    """
+    return _read_directory(payload, root, now_ms=now_ms, at_least_version=0)
+
+
+def _read_directory(raw: bytes, root: Root, *, now_ms: int, at_least_version: int) -> Directory:
     # 3. The payload's form, hub, version and times.
-    payload = _parse(PayloadForm, envelope.payload, "a directory")
+    payload = _parse(PayloadForm, raw, "a directory")
     if payload.hub != root.hub:
         raise DirectoryOtherHub("the directory is another hub's", wanted=root.hub, found=payload.hub[:40])
     if payload.version < at_least_version:
@@ -358,7 +322,7 @@ def verify_snapshot(raw: bytes, *, root: Root, now_ms: int, at_least_version: in
         payload.version,
         payload.issued_at_ms,
         payload.expires_at_ms,
-        hashlib.sha256(envelope.payload).digest(),
+        hashlib.sha256(raw).digest(),
         MappingProxyType(entries),
         agreements,
     )
@@ -402,23 +366,29 @@ def check_succession(
             )
 
 
+def signers(envelope: SnapshotForm, root: Root) -> tuple[Custodian, ...]:
+    """The custodians of ``root`` who have signed the payload as it arrived, each once. A stranger counts nothing."""
+    by_id = {c.key.key_id: c for c in root.custodians}
+    signed: dict[bytes, Custodian] = {}
+    for signature in envelope.signatures:
+        custodian = by_id.get(bytes.fromhex(signature.key_id))
+        if custodian is None or custodian.key.raw in signed:
+            continue
+        try:
+            custodian.key.verify(DIRECTORY_CONTEXT, envelope.payload, signature.signature)
+        except SignatureInvalid:
+            continue  # counts nothing (6.2); too few refuses the whole
+        signed[custodian.key.raw] = custodian
+    return tuple(signed.values())
+
+
 def _verify_custodians(envelope: SnapshotForm, root: Root) -> None:
     if not envelope.signatures:
         raise DirectoryUnsigned("no custodian has signed the directory")
-    by_id = {c.key.key_id: c.key for c in root.custodians}
-    signed: set[bytes] = set()
-    for signature in envelope.signatures:
-        key = by_id.get(bytes.fromhex(signature.key_id))
-        if key is None or key.raw in signed:
-            continue  # a stranger, or one custodian twice: counts nothing
-        try:
-            key.verify(DIRECTORY_CONTEXT, envelope.payload, signature.signature)
-        except SignatureInvalid:
-            continue  # a signature that does not verify counts nothing (6.2); too few refuses the whole
-        signed.add(key.raw)
-    if len(signed) < root.threshold:
+    valid = len(signers(envelope, root))
+    if valid < root.threshold:
         raise DirectoryTooFewSignatures(
-            "too few custodians have signed the directory", valid=len(signed), wanted=root.threshold
+            "too few custodians have signed the directory", valid=valid, wanted=root.threshold
         )
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from hub.model import AgencyId, Agreement
 from hub.trust.composite import SigningKey, VerifyKey
-from hub.trust.directory import DIRECTORY_CONTEXT, Root, parse_envelope
+from hub.trust.directory import DIRECTORY_CONTEXT, parse_envelope
+from hub.trust.root import Root
 from hub.trust.signed_json import encode_base64, encode_json
 from hub.trust.statement import SignedStatement
 

@@ -21,8 +21,9 @@ from hub.model import (
     parse_handling,
 )
 from hub.trust.composite import SigningKey
-from hub.trust.directory import Custodian, Directory, Root, verify_snapshot
+from hub.trust.directory import Directory, verify_snapshot
 from hub.trust.kem import KemPrivateKey
+from hub.trust.root import Custodian, Root
 from hub.trust.snapshot import AgencyDraft, encode_directory, sign_snapshot
 from hub.trust.statement import KemKeyEntry, KeyStatement, SignedStatement, SigningKeyEntry, sign_statement
 

@@ -16,8 +16,8 @@ import httpx
 
 from hub.adapters.files import write_file, write_key
 from hub.model import HUB, AgencyId
-from hub.trust.directory import Root
 from hub.trust.keys import KeyUse
+from hub.trust.root import Root
 from hub.trust.signed_json import encode_base64, encode_json
 from tests.support.authority import World
 from tests.support.broker import Broker

@@ -12,6 +12,7 @@ import pytest
 
 from hub.model import HUB, AgencyId
 from hub.trust import directory as d
+from hub.trust import root as r
 from hub.trust import statement as s
 from hub.trust.composite import SIGNATURE_LENGTH
 from hub.trust.kem import KemPublicKey
@@ -415,27 +416,27 @@ class TestKemKey:
 
 class TestRoot:
     def test_round_trip(self, world: World) -> None:
-        assert d.parse_root(encode_root(world.root)) == world.root
+        assert r.parse_root(encode_root(world.root)) == world.root
 
     @pytest.mark.parametrize("threshold", [0, -1, 4])
     def test_a_threshold_that_cannot_be_met(self, world: World, threshold: int) -> None:
-        with pytest.raises(d.RootInvalid):
+        with pytest.raises(r.RootInvalid):
             replace(world.root, threshold=threshold)
 
     def test_one_key_under_two_names(self, world: World) -> None:
-        twin = d.Custodian("another name", world.custodians[0].public)
-        with pytest.raises(d.RootInvalid):
+        twin = r.Custodian("another name", world.custodians[0].public)
+        with pytest.raises(r.RootInvalid):
             replace(world.root, custodians=(*world.root.custodians, twin))
 
     @pytest.mark.parametrize("half", [slice(0, 1952), slice(1952, None)])
     def test_half_a_key_shared(self, world: World, half: slice) -> None:
         raw = bytearray(signing_key("another").public.raw)
         raw[half] = world.custodians[0].public.raw[half]
-        twin = d.Custodian("another name", type(world.custodians[0].public)(bytes(raw)))
-        with pytest.raises(d.RootInvalid, match="half"):
+        twin = r.Custodian("another name", type(world.custodians[0].public)(bytes(raw)))
+        with pytest.raises(r.RootInvalid, match="half"):
             replace(world.root, custodians=(*world.root.custodians, twin))
 
     @pytest.mark.parametrize("raw", [b"", b"{}", b"null"])
     def test_not_a_root(self, raw: bytes) -> None:
-        with pytest.raises(d.RootInvalid):
-            d.parse_root(raw)
+        with pytest.raises(r.RootInvalid):
+            r.parse_root(raw)

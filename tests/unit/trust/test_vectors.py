@@ -20,10 +20,11 @@ import hub.trust
 import hub.wire
 from hub.errors import HubError, RejectedError
 from hub.model import AgencyId
-from hub.trust.directory import Directory, check_succession, parse_root, verify_snapshot
+from hub.trust.directory import Directory, check_succession, verify_snapshot
 from hub.trust.kem import KemPrivateKey
 from hub.trust.open import Delivered, OpenedSections, Opener
 from hub.trust.replay import EventIds
+from hub.trust.root import parse_root
 from hub.trust.sequence import Outcome, Stamp, Streams
 from hub.trust.stub import verify_stub
 from hub.trust.verify import FlushCache, VerifiedBundle, verify_ingest

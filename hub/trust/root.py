@@ -1,0 +1,72 @@
+"""The root: the custodians' keys, and how many of them must sign the directory. Every site pins it.
+
+docs/spec/directory.md, section 3. Nothing vouches for a root but the hand that brought it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from hub.errors import ConfigError, RejectedError
+from hub.model import AgencyId, parse_agency_id
+from hub.trust.composite import VerifyKey
+from hub.trust.signed_json import first_fault, read_strict_json
+from hub.trust.snapshot_form import RootForm
+
+MAX_CUSTODIANS: Final = 32
+
+
+class RootInvalid(ConfigError):
+    """The pinned root is not one: no threshold that can be met, or one key under two names."""
+
+    code = "root.invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Custodian:
+    """One of the n key holders. ``name`` is for people."""
+
+    name: str
+    key: VerifyKey
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """What a site pins: the hub's id, the custodians' keys, and how many of them must sign.
+
+    Raises :class:`RootInvalid` where the threshold cannot be met or two custodians share a key or half of one.
+    """
+
+    hub: AgencyId
+    custodians: tuple[Custodian, ...]
+    threshold: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold <= len(self.custodians) <= MAX_CUSTODIANS:
+            raise RootInvalid(
+                "the threshold must be at least 1 and at most the number of custodians",
+                threshold=self.threshold,
+                custodians=len(self.custodians),
+                most=MAX_CUSTODIANS,
+            )
+        # Half a key shared would let one holder's loss weaken two custodians (docs/spec/directory.md 3.3).
+        halves = [half for c in self.custodians for half in (c.key.raw[:-32], c.key.raw[-32:])]
+        if len(set(halves)) != len(halves):
+            raise RootInvalid("two custodians share a key, or half of one")
+
+
+def parse_root(raw: bytes) -> Root:
+    """A root file's bytes. Raises :class:`RootInvalid`. Nothing vouches for a root but the hand that brought it."""
+    try:
+        form = RootForm.model_validate(read_strict_json(raw))
+        custodians = tuple(Custodian(c.name, VerifyKey(c.key)) for c in form.custodians)
+        return Root(parse_agency_id(form.hub), custodians, form.threshold)
+    except RejectedError as error:
+        raise RootInvalid(f"not a root file: {error.message}", **error.details) from error
+    except ValidationError as error:
+        raise RootInvalid(f"not a root file: {first_fault(error)}") from error
+    except ValueError as error:
+        raise RootInvalid(f"not a root file: {error}") from error
