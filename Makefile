@@ -31,7 +31,7 @@ down: setup ## stop what `make up` started
 	$(BIN)/python -m deploy.demo down
 
 bench: setup broker ## measure against the plain way; writes build/bench/report.json
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.run
 
 format: setup ## put the code into its form
 	$(BIN)/ruff check --fix .
