@@ -162,7 +162,7 @@ async def test_what_was_polled_before_a_rebalance_cannot_be_committed_and_comes_
     before = first.generation()
     second = await bus.consumer(topics=[topic], group=group)
     async with asyncio.timeout(LONGEST_WAIT):
-        while first.generation() == before:  # noqa: ASYNC110  # a port has no event for it
+        while first.generation() == before:  # a port has no event for it
             await asyncio.sleep(0.05)
     with pytest.raises(BusRebalanced):
         await first.commit(next_offsets(held))
