@@ -15,6 +15,7 @@ from hub.model import AgencyId, Compartment, Decision, Event, Grants, Route, par
 from hub.trust.directory import Directory
 from hub.wire.limits import TIME_MS
 
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode
 _KEM_CHECK_MS: Final = 1_000
 """A recipient's KEM key is looked up again after so long: its validity ends by the clock, not by a new directory."""
 
@@ -192,7 +193,7 @@ class Preparer:
             str(event.expires_at_ms).encode(),
             event.correlation_id or b"",
             b"" if reply is None else reply.publisher.encode() + reply.event_id,
-            json.dumps(event.body, sort_keys=True, separators=(",", ":"), default=str).encode(),
+            _CANONICAL(event.body).encode(),
         )
 
 

@@ -39,6 +39,7 @@ from hub.trust.composite import SigningKey
 from hub.trust.directory import Directory
 from hub.trust.seal import Sealer
 
+_FIRST_HEARTBEAT: Final = 5.0
 _EVENTS_A_TURN: Final = 32
 """Events that publish_many() prepares before it lets others run: about 2 ms."""
 
@@ -176,6 +177,9 @@ class Publisher:
         try:
             if error is None:
                 try:
+                    await self._empty(None, sent=False)
+                    if self._limits.heartbeat and self._writer.instance is not None:
+                        await self._heartbeat()  # the last numbers, so that a withheld tail shows (spec 11.6)
                     await self._empty(self._limits.drain)
                 except asyncio.CancelledError as cancelled:  # from outside, or because a worker has failed
                     kind, error, trace = asyncio.CancelledError, cancelled, cancelled.__traceback__
@@ -229,6 +233,7 @@ class Publisher:
     async def drain(self) -> None:
         """Returns when everything published so far is acknowledged by Kafka. Bound it with ``asyncio.timeout``."""
         await self._empty(None)
+        say("outbox.drained", agency=self.agency)
 
     def progress(self) -> PublisherProgress:
         """Facts for /readyz."""
@@ -401,14 +406,17 @@ class Publisher:
     # --- the heartbeat, and waiting for the end -----------------------------------------------------------------------
 
     async def _heartbeat_loop(self) -> None:
-        """Tells every recipient its current number, so that a withheld tail shows (protocol.md, "Loss is seen").
+        """Tells every recipient its current number, so that a withheld tail shows (spec 11.6).
 
+        The first comes soon after the start, and not at once: an instance that lives for a moment, in a process that
+        crashes again and again, should not count against the 100 new instances that a recipient takes a day (spec 2.1).
         None while anything waits: behind it the numbers would say nothing that the records do not.
         """
+        await asyncio.sleep(min(_FIRST_HEARTBEAT, self._limits.heartbeat))
         while True:
-            await asyncio.sleep(self._limits.heartbeat)
             if not self._facts.depth.records and not self._closing:
                 await self._heartbeat()
+            await asyncio.sleep(self._limits.heartbeat)
 
     async def _heartbeat(self) -> None:
         try:
@@ -421,15 +429,14 @@ class Publisher:
             self._facts.show_depth(depth)
             self._sender.stored()
 
-    async def _empty(self, seconds: float | None) -> None:
-        """Until nothing is open, in a flush or in the outbox; or until so many seconds have passed."""
+    async def _empty(self, seconds: float | None, *, sent: bool = True) -> None:
+        """Until nothing is open or in a flush, nor (``sent``) in the outbox; or until so many seconds have passed."""
         self._hurry += 1
         self._changes.notify()
         try:
             async with asyncio.timeout(seconds):
-                while self._open.events or self._open.busy or self._facts.depth.records:
+                while self._open.events or self._open.busy or (sent and self._facts.depth.records):
                     await self._changes.next()
-                say("outbox.drained", agency=self.agency)
         except TimeoutError:
             return
         finally:

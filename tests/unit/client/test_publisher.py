@@ -462,6 +462,21 @@ async def test_heartbeats_name_every_recipient_and_pass_the_router(net: Net) -> 
     assert net.observer.total("cgi_heartbeats_total", direction="seen") >= 2
 
 
+async def test_a_withheld_tail_shows_when_the_publisher_stops(net: Net) -> None:
+    async with net.publisher(limits=replace(QUICK, heartbeat=60.0)) as publisher:
+        await publisher.publish(trace(1))
+        await publisher.publish(trace(2))
+    await net.route(lose=lambda agency, number: number == 1)
+    assert len((await received(net)).events) == 1
+    assert net.observer.total("cgi_missing_records", publisher=JCF) == 1
+
+
+async def test_a_publisher_that_sealed_nothing_says_nothing(net: Net) -> None:
+    async with net.publisher(limits=replace(QUICK, heartbeat=60.0)):
+        pass
+    assert not net.sent()
+
+
 async def test_a_withheld_tail_shows_with_the_next_instance(net: Net) -> None:
     async with net.publisher() as publisher:
         await publisher.publish(trace(1))
