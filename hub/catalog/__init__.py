@@ -26,6 +26,7 @@ from hub.catalog.errors import (
 from hub.catalog.event_type import EventType
 from hub.catalog.evolution import EvolutionBroken, check_evolution
 from hub.catalog.fields import Field
+from hub.catalog.frozen import check_frozen, freeze
 
 __all__ = [
     "Catalog",
@@ -49,4 +50,6 @@ __all__ = [
     "SchemaInvalid",
     "EvolutionBroken",
     "check_evolution",
+    "check_frozen",
+    "freeze",
 ]

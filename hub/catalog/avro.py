@@ -25,6 +25,11 @@ def compartment_schema(event_type: str, version: int, root: Record, compartment:
     return _record(root, namespace, "", frozenset((compartment,)))
 
 
+def whole_schema(event_type: str, version: int, root: Record, compartments: frozenset[Compartment]) -> dict[str, Any]:
+    """The Avro schema of a whole body, for a peer that does not seal (benchmarks)."""
+    return _record(root, f"cgi.{event_type.replace('.', '_')}.v{version}", "", compartments)
+
+
 def _record(record: Record, namespace: str, path: str, only: frozenset[Compartment]) -> dict[str, Any]:
     return {
         "type": "record",

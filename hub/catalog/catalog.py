@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hub.catalog.codes import CodeList, load_code_lists, read_json
 from hub.catalog.errors import SchemaInvalid, TypeUnknown
 from hub.catalog.event_type import EventType
 from hub.catalog.evolution import check_evolution
+from hub.catalog.frozen import load_shared
 from hub.catalog.schema import SchemaParser, TypeSchema
 
 _PACKAGED: Final = Path(__file__).resolve().parent.parent / "_schemas"
@@ -36,7 +37,7 @@ class Catalog:
         if not avro.is_dir():
             raise SchemaInvalid(f"{avro}: no such folder", file=str(avro))
         code_lists = load_code_lists(folder / "codes")
-        parser = SchemaParser(_load_shared(avro / "common"), code_lists)
+        parser = SchemaParser(load_shared(avro / "common"), code_lists)
         present: dict[str, TypeSchema] = {}
         for path in sorted(avro.glob("*.avsc")):
             schema = parser.parse(read_json(path), str(path))
@@ -45,8 +46,8 @@ class Catalog:
                     f"{path}: its event is {schema.name!r}, the file says {path.stem!r}", file=str(path)
                 )
             present[schema.name] = schema
-        _refuse_orphans(avro, parser, code_lists)
         types = {name: EventType(schema, _load_history(avro, schema, parser)) for name, schema in present.items()}
+        _refuse_orphans(avro, parser, code_lists)
         return cls(types, code_lists)
 
     def names(self) -> tuple[str, ...]:
@@ -61,18 +62,6 @@ class Catalog:
             hint = f" (did you mean {close[0]}?)" if close else f": there are {', '.join(self._types)}"
             raise TypeUnknown(f"no event type of this name{hint}", type=name[:40])
         return found
-
-
-def _load_shared(folder: Path) -> dict[str, Mapping[str, Any]]:
-    shared: dict[str, Mapping[str, Any]] = {}
-    for path in sorted(folder.glob("*.avsc")):
-        raw = read_json(path)
-        if not isinstance(raw, dict) or raw.get("type") != "record" or raw.get("namespace") != "cgi":
-            raise SchemaInvalid(f"{path}: a shared record is an Avro record of the namespace cgi", file=str(path))
-        if raw.get("name") != path.stem:
-            raise SchemaInvalid(f"{path}: its name is {raw.get('name')!r}, the file says {path.stem!r}", file=str(path))
-        shared[f"cgi.{path.stem}"] = raw
-    return shared
 
 
 def _refuse_orphans(avro: Path, parser: SchemaParser, code_lists: Mapping[str, CodeList]) -> None:

@@ -15,8 +15,9 @@ from pydantic_core import SchemaValidator, ValidationError
 from hub.catalog import limits
 from hub.catalog.avro import compartment_schema
 from hub.catalog.decoder import MALFORMED, Decode, compile_decoder
+from hub.catalog.doubts import Doubt, compile_doubt
 from hub.catalog.encoder import Encode, compile_encoder
-from hub.catalog.errors import EventInvalid, SectionMalformed, SectionTooLarge, VersionUnknown, event_invalid
+from hub.catalog.errors import EventInvalid, Problem, SectionMalformed, SectionTooLarge, VersionUnknown, event_invalid
 from hub.catalog.evolution import upgrade
 from hub.catalog.fields import Field, Record, flatten
 from hub.catalog.rules import Check, compile_check
@@ -33,8 +34,12 @@ class _View:
     """What a set of granted compartments sees, compiled at its first use."""
 
     validator: SchemaValidator
+    doubt: Doubt
     check: Check | None
-    order: tuple[Compartment, ...]
+
+    def broken_rules(self, body: Mapping[str, Any]) -> tuple[Problem, ...]:
+        """The rules that a valid body breaks."""
+        return tuple(self.check(body)) if self.check is not None and self.doubt(body) else ()
 
 
 class EventType:
@@ -79,10 +84,9 @@ class EventType:
             valid: dict[str, Any] = view.validator.validate_python(body)
         except ValidationError as error:
             raise translate(error, self.schema.root, self.name, suggest=True) from None
-        if view.check is not None:
-            problems = view.check(valid)
-            if problems:
-                raise event_invalid(self.name, tuple(problems))
+        problems = view.broken_rules(valid)
+        if problems:
+            raise event_invalid(self.name, problems)
         return valid
 
     @cached_property
@@ -121,25 +125,36 @@ class EventType:
         """The merged body of the granted ``sections``, which a publisher of ``version`` encoded.
 
         An older version's body comes out as the present version's: new fields have their defaults. Only the one
-        canonical encoding is taken. Values are not checked against constraints: :meth:`validate_granted` does that.
-        Raises :class:`SectionMalformed`, :class:`VersionUnknown`.
+        canonical encoding is taken. Constraints are not checked: that is :meth:`validate_granted`, or :meth:`read` for
+        both at once. Raises :class:`SectionMalformed`, :class:`VersionUnknown`.
         """
-        wanted = version if version is not None else self.version
+        return self._decode(sections, self.version if version is None else version)[0]
+
+    def read(self, sections: Mapping[Compartment, bytes], version: int | None = None) -> dict[str, Any]:
+        """:meth:`decode` and :meth:`validate_granted` in one, at half the price. Raises what they raise."""
+        wanted = self.version if version is None else version
+        body, doubtful = self._decode(sections, wanted)
         granted = frozenset(sections)
-        found = self._decoders.get((wanted, granted))
-        decode, order = found if found is not None else self._compile_decoder(wanted, granted)
+        if doubtful or wanted != self.version or self._view(granted).doubt(body):
+            self.validate_granted(body, granted)
+        return body
+
+    def _decode(self, sections: Mapping[Compartment, bytes], version: int) -> tuple[dict[str, Any], bool]:
+        granted = frozenset(sections)
+        found = self._decoders.get((version, granted))
+        decode, order = found if found is not None else self._compile_decoder(version, granted)
         for section in sections.values():
             if len(section) > limits.SECTION_BYTES:
                 raise SectionMalformed(f"{self.name}: a section is over {limits.SECTION_BYTES} bytes", type=self.name)
         try:
-            body = decode(*[sections[compartment] for compartment in order])
+            body, doubtful = decode(*[sections[compartment] for compartment in order])
         except MALFORMED as error:
             # what the decoder says names no value; what Python says (of UTF-8) may show bytes, and is left out
             why = str(error) if type(error) is ValueError else type(error).__name__
             raise SectionMalformed(f"{self.name}: a section is malformed: {why}", type=self.name) from None
-        if wanted != self.version:
-            body = upgrade(body, self._history[wanted].root, self.schema.root, granted)
-        return body
+        if version != self.version:
+            body = upgrade(body, self._history[version].root, self.schema.root, granted)
+        return body, doubtful
 
     def _compile_decoder(self, version: int, granted: frozenset[Compartment]) -> tuple[Decode, tuple[Compartment, ...]]:
         schema = self._version(version)
@@ -155,10 +170,9 @@ class EventType:
             valid = view.validator.validate_python(body)
         except ValidationError as error:
             raise translate(error, self.schema.root, self.name, suggest=False) from None
-        if view.check is not None:
-            problems = view.check(valid)
-            if problems:
-                raise event_invalid(self.name, tuple(problems))
+        problems = view.broken_rules(valid)
+        if problems:
+            raise event_invalid(self.name, problems)
 
     def withheld_fields(self, granted: Iterable[Compartment]) -> tuple[str, ...]:
         """The paths that a holder of ``granted`` cannot see: a record that is withheld whole stands for its fields."""
@@ -177,9 +191,13 @@ class EventType:
     def _view(self, granted: frozenset[Compartment]) -> _View:
         view = self._views.get(granted)
         if view is None:
-            order = self._order(granted, self.compartments)
+            self._order(granted, self.compartments)
             root = self.schema.root
-            view = _View(compile_validator(root, granted), compile_check(root, granted, self._paths), order)
+            view = _View(
+                compile_validator(root, granted),
+                compile_doubt(root, granted, self._paths, self.name),
+                compile_check(root, granted, self._paths),
+            )
             self._views[granted] = view
         return view
 

@@ -116,6 +116,20 @@ class _DateTexts(dict[int, str]):
 DATE_TEXTS: Final = _DateTexts()
 
 
+class _DatesByBytes(dict[bytes, str]):
+    """Three bytes of a date, which is what every day from late 1992 to 2114 takes, to its text; others to ``""``."""
+
+    def __missing__(self, three: bytes) -> str:
+        days, end = decode_int(three, 0) if len(three) == 3 and three[0] & three[1] & ~three[2] & 0x80 else (0, 0)
+        text = DATE_TEXTS[days] if end == 3 else ""
+        if text and len(self) < _MEMO:
+            self[three] = text
+        return text
+
+
+DATES_BY_BYTES: Final = _DatesByBytes()
+
+
 class _CanonicalDates(dict[str, str]):
     """A date's text to itself. Raises ``ValueError`` where it is none."""
 

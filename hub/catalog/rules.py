@@ -251,42 +251,49 @@ _COMPILERS: Final[Mapping[str, Callable[[Rule, frozenset[str]], _RecordCheck]]] 
     "paths": _compile_paths,
 }
 
-# --- personal data needs a legal basis ------------------------------------------------------------------------------
+
+# --- personal data needs a legal basis --------------------------------------------------------------------------------
 
 
 def _compile_personal(root: Record, granted: frozenset[Compartment]) -> _RecordCheck | None:
-    mandatory = [node for node in walk(root) if node.mandatory_on == "personal" and node.visible(granted)]
-    finder = _compile_finder(root, granted)
-    if not mandatory or finder is None:
+    mandatory = mandatory_nodes(root, granted)
+    find = compile_finder(root, granted)
+    if not mandatory or find is None:
         return None
     wanted = tuple((node.path, _getter(node.path)) for node in mandatory)
 
     def check(body: Mapping[str, Any], _prefix: str, problems: list[Problem]) -> None:
         for path, get in wanted:
             if get(body) is None:
-                found = finder(body)
+                found = find(body)
                 if found:
                     problems.append(Problem("event.rule_broken", path, f"mandatory, because {found} is personal data"))
 
     return check
 
 
-_Finder = Callable[[Mapping[str, Any]], str]
+def mandatory_nodes(root: Record, granted: frozenset[Compartment]) -> tuple[Node, ...]:
+    """The visible fields that must be there where the event holds personal data."""
+    return tuple(node for node in walk(root) if node.mandatory_on == "personal" and node.visible(granted))
+
+
+Finder = Callable[[Mapping[str, Any]], str]
 """A record in, the name of a field with personal data out, or ``""``."""
 
 
-def _compile_finder(record: Record, granted: frozenset[Compartment]) -> _Finder | None:
+def compile_finder(record: Record, granted: frozenset[Compartment]) -> Finder | None:
+    """Finds personal data that a holder of ``granted`` sees. ``None`` where there can be none."""
     visible = [node for node in record.fields if node.visible(granted)]
     plain = tuple(node.name for node in visible if node.personal)
-    below: list[tuple[str, bool, _Finder]] = []
+    below: list[tuple[str, bool, Finder]] = []
     for node in visible:
-        inner = _compile_finder(node.record, granted) if node.record is not None and not node.personal else None
+        inner = compile_finder(node.record, granted) if node.record is not None and not node.personal else None
         if inner is not None:
             below.append((node.name, isinstance(node.type, Array), inner))
     return _finder(plain, tuple(below)) if plain or below else None
 
 
-def _finder(plain: tuple[str, ...], below: tuple[tuple[str, bool, _Finder], ...]) -> _Finder:
+def _finder(plain: tuple[str, ...], below: tuple[tuple[str, bool, Finder], ...]) -> Finder:
     def find(value: Mapping[str, Any]) -> str:
         for name in plain:
             if _is_there(value[name]):

@@ -17,10 +17,9 @@ from pydantic_core import core_schema as core
 
 from hub.catalog import primitives
 from hub.catalog.errors import EventInvalid, Problem, event_invalid
-from hub.catalog.fields import NO_DEFAULT, Array, Node, Record, Scalar
+from hub.catalog.fields import NO_DEFAULT, UUID_PATTERN, Array, Node, Record, Scalar
 from hub.model import Compartment
 
-_UUID: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _TIME_CHARACTERS: Final = 40
 _PROBLEMS_MAX: Final = 50
 
@@ -89,7 +88,7 @@ def scalar_schema(scalar: Scalar) -> core.CoreSchema:
     if kind == "boolean":
         return core.bool_schema(strict=True) if scalar.const is None else core.literal_schema([scalar.const])
     if kind == "uuid":
-        return core.str_schema(strict=True, pattern=_UUID)
+        return core.str_schema(strict=True, pattern=UUID_PATTERN)
     if kind == "date":
         text = core.str_schema(strict=True, max_length=_TIME_CHARACTERS)
         return core.no_info_after_validator_function(_date, text)
@@ -97,7 +96,7 @@ def scalar_schema(scalar: Scalar) -> core.CoreSchema:
         return core.no_info_after_validator_function(
             _timestamp, core.str_schema(strict=True, max_length=_TIME_CHARACTERS)
         )
-    return core.no_info_plain_validator_function(_Decimals(scalar))
+    return core.no_info_before_validator_function(_Decimals(scalar), core.str_schema(strict=True))
 
 
 def _text_schema(scalar: Scalar) -> core.CoreSchema:
