@@ -15,6 +15,7 @@ LogWord = Literal[
     "process.stopped",
     "process.failed",
     "directory.loaded",
+    "directory.refused",
     "directory.unavailable",
     "outbox.opened",
     "outbox.drained",
@@ -22,8 +23,6 @@ LogWord = Literal[
     "publish.rejected",
     "publish.unavailable",
     "bundle.quarantined",
-    "bundle.denied",
-    "bundle.opened",
     "event.rejected",
     "event.id_reused",
     "router.unavailable",
@@ -31,16 +30,12 @@ LogWord = Literal[
     "subscriber.unavailable",
     "subscriber.rebalanced",
     "sequence.gap",
-    "sequence.gap_filled",
-    "sequence.explained",
     "sequence.equivocation",
-    "notice.received",
     "source.started",
     "source.finished",
-    "source.row_rejected",
-    "source.unavailable",
     "sink.opened",
     "sink.unavailable",
+    "library.warned",
 ]
 
 _INFO: Final = logging.INFO
@@ -54,6 +49,7 @@ WORDS: Final[dict[LogWord, tuple[int, str]]] = {
     "process.stopped": (_INFO, "It has stopped; `seconds` up."),
     "process.failed": (_ERROR, "It stops for the reason in `code`."),
     "directory.loaded": (_INFO, "A directory snapshot was verified and is in use."),
+    "directory.refused": (_ERROR, "A new snapshot file is refused; the directory in use stays in use."),
     "directory.unavailable": (_WARN, "No valid directory: nothing is sealed, routed or opened until there is one."),
     "outbox.opened": (_INFO, "The outbox is open; `records` wait in it."),
     "outbox.drained": (_INFO, "Kafka has acknowledged all of it."),
@@ -61,8 +57,6 @@ WORDS: Final[dict[LogWord, tuple[int, str]]] = {
     "publish.rejected": (_WARN, "An event was refused before it was sealed."),
     "publish.unavailable": (_WARN, "Kafka does not take records now; they wait in the outbox."),
     "bundle.quarantined": (_WARN, "A record was refused and kept in quarantine."),
-    "bundle.denied": (_INFO, "An entry was not delivered: agreement or subscription said no."),
-    "bundle.opened": (_INFO, "A delivered record was opened."),
     "event.rejected": (_WARN, "An event of an opened record does not fit its schema."),
     "event.id_reused": (_ERROR, "An event id came back with another header."),
     "router.unavailable": (_WARN, "Routing waits for something outside; nothing is committed."),
@@ -70,16 +64,12 @@ WORDS: Final[dict[LogWord, tuple[int, str]]] = {
     "subscriber.unavailable": (_WARN, "Receiving waits for something outside; nothing is committed."),
     "subscriber.rebalanced": (_INFO, "The partitions of this subscriber changed; what it held is read again."),
     "sequence.gap": (_WARN, "Sequence numbers are missing and no notice explains them."),
-    "sequence.gap_filled": (_INFO, "What was missing has come."),
-    "sequence.explained": (_INFO, "The hub's notice gives the reason for missing numbers."),
     "sequence.equivocation": (_ERROR, "One sequence number came with two heads."),
-    "notice.received": (_INFO, "The hub said what it did not deliver."),
     "source.started": (_INFO, "A source begins to read."),
     "source.finished": (_INFO, "A source has read all there is."),
-    "source.row_rejected": (_WARN, "A row was refused; it is in the source's rejected file."),
-    "source.unavailable": (_WARN, "A source cannot be read now."),
     "sink.opened": (_INFO, "A sink is ready to write."),
     "sink.unavailable": (_WARN, "A sink does not take events now; nothing is committed."),
+    "library.warned": (_WARN, "A library that we use warned in its own words."),
 }
 
 if frozenset(WORDS) != frozenset(get_args(LogWord)):
@@ -93,8 +83,15 @@ def say(word: LogWord, /, **facts: object) -> None:
     structlog.get_logger("hub").log(WORDS[word][0], word, **facts)
 
 
+class _Libraries(logging.Handler):
+    """What libraries log by themselves, under one word of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say("library.warned", library=record.name, text=record.getMessage())
+
+
 def configure(*, json: bool, level: int = logging.INFO) -> None:
-    """Send the log to standard error: one JSON object a line, or lines for a person."""
+    """Send the log to standard error: one JSON object a line, or lines for a person. Libraries: from warnings on."""
     import sys
 
     import structlog
@@ -112,6 +109,8 @@ def configure(*, json: bool, level: int = logging.INFO) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    if not any(isinstance(handler, _Libraries) for handler in logging.root.handlers):
+        logging.root.addHandler(_Libraries(logging.WARNING))
 
 
 def render_table() -> str:

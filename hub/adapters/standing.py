@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from hub.adapters.files import FileDirectory
 from hub.adapters.tls import TlsFileInvalid, TlsFiles, certificate_expiry_ms
+from hub.client.directory_source import DirectorySource
 from hub.errors import UnavailableError
 from hub.model import AgencyId
 from hub.ports import Clock, Observer
@@ -22,7 +22,7 @@ class StandingFacts:
         self,
         *,
         agency: AgencyId,
-        directory: FileDirectory,
+        directory: DirectorySource,
         tls: TlsFiles,
         key_ids: Sequence[tuple[KeyKind, bytes]],
         clock: Clock,

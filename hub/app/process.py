@@ -19,6 +19,7 @@ from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
 from hub.adapters.standing import KeyKind, StandingFacts
 from hub.adapters.tls import TlsFiles
+from hub.adapters.watched_directory import WatchedDirectory
 from hub.catalog import Catalog
 from hub.errors import ConfigError
 from hub.log_words import say
@@ -47,7 +48,7 @@ class Process:
     metrics: PrometheusObserver
     progress: ProgressObserver
     catalog: Catalog
-    directory: FileDirectory
+    directory: WatchedDirectory
 
 
 def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Process:
@@ -70,7 +71,7 @@ def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Proces
         agency=settings.agency,
     )
     say("process.started", role=role, agency=settings.agency, version=version("cgi-hub"), pid=os.getpid())
-    return Process(clock, metrics, progress, Catalog.load(), directory)
+    return Process(clock, metrics, progress, Catalog.load(), WatchedDirectory(directory))
 
 
 @asynccontextmanager
