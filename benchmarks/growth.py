@@ -12,12 +12,11 @@ from itertools import count
 from typing import Any
 
 from benchmarks.world import EVENT_TYPE, PUBLISHER, World
-from hub.model import HUB, AgencyId, Decision, Event, Route, new_event_id
+from hub.model import HUB, AgencyId, Decision, Route, new_event_id
 from hub.policy.agreement import decide_agreement
 from hub.policy.decide import ReleasePolicy, route_of
 from hub.policy.release import parse_release
 from hub.routing import route_bundle
-from hub.trust.directory import Directory
 from hub.trust.open import Opener
 from hub.trust.seal import Draft, Group, Sealer
 from hub.trust.verify import FlushCache
@@ -25,7 +24,7 @@ from tests.support.authority import World as Authority
 
 RECIPIENTS = (1, 3, 10, 30, 60)
 RULES = (10, 100, 1_000, 10_000)
-FILLERS = (0, 600, 10_000, 50_000)
+SIZES = (200, 1_000, 10_000, 100_000)
 EVENTS_A_BUNDLE = (1, 4, 16, 64, 256, 512)
 
 _ROUNDS = 5
@@ -37,11 +36,9 @@ class _AllAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """CPU microseconds an event: validate and encode, release rules, seal, route, open and check. Bytes an event."""
+class Bundle:
+    """CPU microseconds an event to seal, to route and to open one bundle; bytes an event."""
 
-    encode_us: float
-    policy_us: float
     seal_us: float
     route_us: float
     open_us: float
@@ -49,69 +46,105 @@ class Point:
     delivered_bytes: float
 
 
-def measure(world: World, *, recipients: int = 3, events: int = 64) -> Point:
-    """One bundle of ``events`` for ``recipients``, through every step."""
-    agencies = [AgencyId(f"A-{number:03d}") for number in range(recipients)]
-    now_ms = int(time.time() * 1000)
-    authority = Authority.of(PUBLISHER, *agencies, now_ms=now_ms - 1000)
-    for agency in agencies:
-        authority.agree(PUBLISHER, agency, EVENT_TYPE)
-    directory = authority.directory(now_ms=now_ms)
-    kind = world.event_type
-    policy = ReleasePolicy(
-        parse_release("allow:\n  - {rule: all, types: trace.request, to: ['*'], compartments: all}\n", world.catalog),
-        PUBLISHER,
-    )
-    source = [world.event(number) for number in range(events)]
-    bodies = [kind.validate(event.body) for event in source]
-    grants = policy.grants(source[0], kind, directory, now_ms)
-    drafts = [
-        _draft(event, kind.encode(body), now_ms, number)
-        for number, (event, body) in enumerate(zip(source, bodies, strict=True))
-    ]
-    sealer = Sealer(
-        hub=HUB,
-        publisher=PUBLISHER,
-        site_key=authority.keys[PUBLISHER].signing,
-        directory=directory,
-        policy_version=policy.version,
-        previous={},
-    )
-    route = route_of(source[0], kind)
+class Parties:
+    """A publisher and its recipients, with keys and agreements."""
 
-    def seal() -> list[bytes]:
-        flush = sealer.seal([Group(route, kind.compartments, grants, drafts)], now_ms=now_ms)
-        return [record.value for record in flush.records]
+    def __init__(self, world: World, recipients: int) -> None:
+        agencies = [AgencyId(f"A-{number:03d}") for number in range(recipients)]
+        self.now_ms = int(time.time() * 1000)
+        self.kind = world.event_type
+        self.authority = Authority.of(PUBLISHER, *agencies, now_ms=self.now_ms - 1000)
+        for agency in agencies:
+            self.authority.agree(PUBLISHER, agency, EVENT_TYPE)
+        self.directory = self.authority.directory(now_ms=self.now_ms)
+        rules = parse_release(
+            "allow:\n  - {rule: all, types: trace.request, to: ['*'], compartments: all}\n", world.catalog
+        )
+        self.policy = ReleasePolicy(rules, PUBLISHER)
+        self.event = world.event(0)
+        self.grants = self.policy.grants(self.event, self.kind, self.directory, self.now_ms)
+        self.first = agencies[0]
 
-    seal_us, _ = _least(seal, events)
-    fresh = [seal() for _ in range(_ROUNDS)]
-    each = count()
-    flushes = FlushCache()
+    def draft(self, sections: tuple[bytes, ...], number: int) -> Draft:
+        event_id = new_event_id(self.now_ms, number.to_bytes(10, "big"))
+        return Draft(event_id, self.now_ms, event_id, None, self.event.expires_at_ms, sections)
 
-    def route_all() -> list[dict[AgencyId, bytes]]:
-        return [_route(value, directory, now_ms, flushes) for value in fresh[next(each) % _ROUNDS]]
+    def route(self, value: bytes, flushes: FlushCache) -> dict[AgencyId, bytes]:
+        routed = route_bundle(
+            value,
+            owner=PUBLISHER,
+            hub=HUB,
+            directory=self.directory,
+            subscriptions=_AllAsked(),
+            now_ms=self.now_ms,
+            flushes=flushes,
+        )
+        return {delivery.agency: delivery.value for delivery in routed.deliveries}
 
-    route_us, _ = _least(route_all, events)
-    first = grants[0][0]
-    deliveries = [[_route(value, directory, now_ms, FlushCache())[first] for value in values] for values in fresh]
-    opener = Opener(hub=HUB, recipient=first, kem_keys=authority.keys[first].kem_all)
-    turn = count()
+    def measure(self, sections: Sequence[tuple[bytes, ...]]) -> Bundle:
+        """One flush of events with these sections, through seal, route and open."""
+        events = len(sections)
+        drafts = [self.draft(parts, number) for number, parts in enumerate(sections)]
+        group = Group(route_of(self.event, self.kind), self.kind.compartments, self.grants, drafts)
+        sealer = Sealer(
+            hub=HUB,
+            publisher=PUBLISHER,
+            site_key=self.authority.keys[PUBLISHER].signing,
+            directory=self.directory,
+            policy_version=self.policy.version,
+            previous={},
+        )
 
-    def open_all() -> None:
-        for value in deliveries[next(turn) % _ROUNDS]:
-            for opened in opener.open(opener.verify(value, directory=directory, now_ms=now_ms)):
-                kind.decode(opened.sections, kind.version)
+        def seal() -> list[bytes]:
+            return [record.value for record in sealer.seal([group], now_ms=self.now_ms).records]
 
-    open_us, _ = _least(open_all, events)
-    return Point(
-        encode_us=_least(lambda: [kind.encode(kind.validate(event.body)) for event in source], events)[0],
-        policy_us=_least(lambda: [policy.grants(event, kind, directory, now_ms) for event in source], events)[0],
-        seal_us=seal_us,
-        route_us=route_us,
-        open_us=open_us,
-        ingest_bytes=sum(map(len, fresh[0])) / events,
-        delivered_bytes=sum(map(len, deliveries[0])) / events,
-    )
+        seal_us = _least(seal, events)
+        fresh = [seal() for _ in range(_ROUNDS)]
+        turn, flushes = count(), FlushCache()
+        route_us = _least(lambda: [self.route(v, flushes) for v in fresh[next(turn) % _ROUNDS]], events)
+        delivered = [[self.route(value, FlushCache())[self.first] for value in values] for values in fresh]
+        opener = Opener(hub=HUB, recipient=self.first, kem_keys=self.authority.keys[self.first].kem_all)
+        again = count()
+
+        def open_all() -> None:
+            for value in delivered[next(again) % _ROUNDS]:
+                opener.open(opener.verify(value, directory=self.directory, now_ms=self.now_ms))
+
+        open_us = _least(open_all, events)
+        ingest, delivery = (sum(map(len, values[0])) / events for values in (fresh, delivered))
+        return Bundle(seal_us, route_us, open_us, ingest, delivery)
+
+
+def measure_bundle(world: World, *, recipients: int = 3, events: int = 64) -> dict[str, float]:
+    """One bundle of ``events`` of about 1 kB for ``recipients``."""
+    parties = Parties(world, recipients)
+    kind = parties.kind
+    return asdict(parties.measure([kind.encode(kind.validate(world.event(n).body)) for n in range(events)]))
+
+
+def measure_size(world: World, size: int) -> dict[str, float]:
+    """A flush of 64 events whose sections have ``size`` bytes together, for 3 recipients."""
+    part = bytes(range(256)) * (size // 256 + 1)
+    compartments = len(world.event_type.compartments)
+    return asdict(Parties(world, 3).measure([(part[: size // compartments],) * compartments] * 64))
+
+
+def measure_catalog(world: World) -> dict[str, float]:
+    """CPU microseconds an event of about 1 kB: validate, encode, decode and check, grants."""
+    parties = Parties(world, 3)
+    kind = parties.kind
+    event = world.event(0)
+    body = kind.validate(event.body)
+    sections = dict(zip(kind.compartments, kind.encode(body), strict=True))
+    return {
+        "bytes": float(sum(map(len, sections.values()))),
+        "validate_us": _least(lambda: kind.validate(event.body), 1, times=1000),
+        "encode_us": _least(lambda: kind.encode(body), 1, times=1000),
+        "decode_us": _least(lambda: kind.decode(sections, kind.version), 1, times=1000),
+        "grants_us": _least(
+            lambda: parties.policy.grants(event, kind, parties.directory, parties.now_ms), 1, times=1000
+        ),
+    }
 
 
 def measure_rules(world: World, rules: int) -> dict[str, float]:
@@ -139,7 +172,7 @@ def measure_rules(world: World, rules: int) -> dict[str, float]:
     return {
         "load_s": load_s,
         "release_first_us": first_us,
-        "release_remembered_us": _least(lambda: policy.grants(event, kind, directory, now_ms), 1, times=2000)[0],
+        "release_remembered_us": _least(lambda: policy.grants(event, kind, directory, now_ms), 1, times=2000),
         "agreement_us": _least(
             lambda: decide_agreement(
                 directory,
@@ -151,48 +184,27 @@ def measure_rules(world: World, rules: int) -> dict[str, float]:
             ),
             1,
             times=200,
-        )[0],
+        ),
     }
 
 
-def _draft(event: Event, sections: tuple[bytes, ...], now_ms: int, number: int) -> Draft:
-    event_id = new_event_id(now_ms, number.to_bytes(10, "big"))
-    return Draft(event_id, now_ms, event_id, None, event.expires_at_ms, sections)
-
-
-def _route(value: bytes, directory: Directory, now_ms: int, flushes: FlushCache) -> dict[AgencyId, bytes]:
-    routed = route_bundle(
-        value,
-        owner=PUBLISHER,
-        hub=HUB,
-        directory=directory,
-        subscriptions=_AllAsked(),
-        now_ms=now_ms,
-        flushes=flushes,
-    )
-    return {delivery.agency: delivery.value for delivery in routed.deliveries}
-
-
-def _least(work: Callable[[], Any], events: int, *, times: int = 1) -> tuple[float, Any]:
-    """CPU microseconds an event, the least of the rounds; and what the work gave last."""
-    best, result = float("inf"), None
+def _least(work: Callable[[], Any], events: int, *, times: int = 1) -> float:
+    """CPU microseconds an event, the least of the rounds."""
+    best = float("inf")
     for _ in range(_ROUNDS):
         begin = time.process_time()
         for _ in range(times):
-            result = work()
+            work()
         best = min(best, (time.process_time() - begin) / times / events * 1e6)
-    return best, result
+    return best
 
 
-def measure_all(world: World) -> dict[str, dict[str, Any]]:
+def measure_all(world: World) -> dict[str, dict[str, dict[str, float]]]:
     """Every curve: name, then point, then figures."""
-
-    def points(values: Sequence[int], one: Callable[[int], Any]) -> dict[str, Any]:
-        return {str(value): one(value) for value in values}
-
     return {
-        "recipients": points(RECIPIENTS, lambda n: asdict(measure(world, recipients=n))),
-        "events_a_bundle": points(EVENTS_A_BUNDLE, lambda n: asdict(measure(world, events=n))),
-        "filler_bytes": points(FILLERS, lambda n: asdict(measure(world.variant(f"filler-{n}", filler=n)))),
-        "rules_and_agreements": points(RULES, lambda n: measure_rules(world, n)),
+        "catalog": {EVENT_TYPE: measure_catalog(world)},
+        "recipients": {str(n): measure_bundle(world, recipients=n) for n in RECIPIENTS},
+        "events_a_bundle": {str(n): measure_bundle(world, events=n) for n in EVENTS_A_BUNDLE},
+        "bytes_an_event": {str(n): measure_size(world, n) for n in SIZES},
+        "rules_and_agreements": {str(n): measure_rules(world, n) for n in RULES},
     }

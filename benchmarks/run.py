@@ -1,4 +1,4 @@
-"""``make bench``: the plaintext way and ours on one real broker with mutual TLS, one run. docs/benchmarks.md has the result.
+"""``make bench``: the plaintext way and ours, side by side, on one real broker with mutual TLS.
 
 Results go to build/bench/report.json, build/bench/report.svg and, with ``--docs``, to docs/benchmarks.md.
 """
@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks import growth, report
 from benchmarks.chain import ChainResult, all_at_once, each_alone
@@ -76,7 +78,20 @@ def _world(folder: Path, broker: BrokerProcess) -> World:
 def _fresh(world: World, broker: BrokerProcess, run: str, **changes: Any) -> World:
     """The world of one run: new topics for the peer, a new outbox and new inboxes for ours."""
     variant = world.variant(run, **changes)
-    KafkaAdmin(broker.bootstrap, broker.operator).create_topics(variant.plaintext_topics(), partitions=3)
+    tls = broker.operator
+    client = AdminClient(
+        {
+            "bootstrap.servers": broker.bootstrap,
+            "security.protocol": "SSL",
+            "ssl.ca.location": str(tls.ca),
+            "ssl.certificate.location": str(tls.certificate),
+            "ssl.key.location": str(tls.key),
+        }
+    )
+    for made in client.create_topics(
+        [NewTopic(name, num_partitions=3) for name in variant.plaintext_topics()]
+    ).values():
+        made.result(30)
     return variant
 
 

@@ -1,4 +1,4 @@
-"""Ours: a site's Publisher with its real outbox, policy and sealing; the router; Subscribers with their real inboxes."""
+"""Ours: a site's Publisher with its real outbox, policy and sealing; the router; Subscribers with real inboxes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,12 @@ _CHUNK = 512
 
 
 class _Counter:
-    """An Observer that counts events by outcome, and says when enough of one outcome are there."""
+    """An Observer that counts events by outcome: says when a worker has begun, and when enough are there."""
 
     def __init__(self, outcome: str, wanted: int, enough: asyncio.Event) -> None:
         self._outcome, self._wanted, self._enough = outcome, wanted, enough
         self._loop = asyncio.get_running_loop()
+        self.begun = asyncio.Event()
         self.count = 0.0
         self.bytes = 0.0
 
@@ -50,7 +51,8 @@ class _Counter:
             self.bytes += value
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:
-        """Gauges are not what is measured here."""
+        if name == "cgi_progress_timestamp_seconds":
+            self._loop.call_soon_threadsafe(self.begun.set)
 
 
 class _Arrivals:
@@ -179,8 +181,7 @@ async def route(world: World, events: int, rate: float) -> AsyncIterator[StageRe
     )
     async with asyncio.TaskGroup() as group:
         running = group.create_task(router.run(stop))
-        while not (running.done() or consumer.assignment()):
-            await asyncio.sleep(0.05)
+        await observer.begun.wait()
         yield None
         with measured("route", events) as result:
             await running
@@ -217,8 +218,7 @@ async def receive(world: World, events: int, rate: float, agency: str) -> AsyncI
     )
     async with subscriber, asyncio.TaskGroup() as group:
         running = group.create_task(subscriber.run())
-        while not (running.done() or consumer.assignment()):
-            await asyncio.sleep(0.05)
+        await observer.begun.wait()
         yield None
         with measured("receive", events) as timing:
             await sink.enough.wait()

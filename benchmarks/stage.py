@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from benchmarks import plaintext, sealed
 from benchmarks.result import StageResult
 from benchmarks.world import World
+from hub import log_words
 
 IMPLEMENTATIONS = {"plaintext": plaintext, "sealed": sealed}
 
@@ -31,6 +32,7 @@ async def run(steps: AsyncIterator[StageResult | None]) -> StageResult:
 
 
 def main(arguments: list[str]) -> None:
+    log_words.configure(json=False)  # to standard error: standard output is the protocol with the parent
     world_file, implementation, stage, events, rate, *agency = arguments
     world = World.load(world_file)
     work = getattr(IMPLEMENTATIONS[implementation], stage)
