@@ -311,9 +311,9 @@ def test_drafts_that_a_caller_should_not_make() -> None:
     ):
         with pytest.raises(DraftInvalid):
             check_draft(bad, COMPARTMENTS, GRANTS)
-    for names in ((), (CORE, CORE), tuple(f"c{n}" for n in range(9))):
-        with pytest.raises(DraftInvalid):
-            check_draft(draft(), names, GRANTS)
+    for names in ((), (CORE, CORE), tuple(compartment(n) for n in range(9))):
+        with pytest.raises(DraftInvalid, match="compartments"):
+            check_draft(draft(compartments=len(names)), names, ((ATF, names[:1]),))
 
 
 def test_a_nonce_never_comes_twice_under_a_key(stage: Stage) -> None:

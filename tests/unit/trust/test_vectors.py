@@ -207,7 +207,6 @@ def test_vector(file: Path) -> None:
 
 NOT_OF_A_RECORD = {
     "merkle.path_invalid": "always reported as bundle.not_in_flush or entry.not_in_bundle",
-    "wrap.content_invalid": "the exact length of a wrap is checked before: a second line of defence",
     "section.too_large": "the publisher's own refusal, before it seals",
     "key.malformed": "of a key in a statement or a root: tests/unit/trust/test_composite.py, test_kem.py",
     "recipient.unknown": "the publisher's own refusal, before it seals",
