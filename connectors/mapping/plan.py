@@ -121,6 +121,8 @@ class _Compiler:
         raise self.refuse(place, "the path ends in a list's place: name a field of it")
 
     def _descend(self, branch: Branch, node: Node, index: str | None, place: tuple[str | int, ...]) -> Branch:
+        if index is not None and not isinstance(node.type, Array):
+            raise self.refuse(place, f"{node.path} is not a list")
         if node.record is None:
             raise self.refuse(place, f"{node.path} has no fields below it")
         if isinstance(node.type, Array):
@@ -128,8 +130,6 @@ class _Compiler:
                 raise self.refuse(place, f"{node.path} is a list: write {node.name}[0], or fill it by rows")
             places = branch.lists.setdefault(node.name, {})
             return places.setdefault(int(index), Branch(node.record, optional=True))
-        if index is not None:
-            raise self.refuse(place, f"{node.path} is not a list")
         return branch.branches.setdefault(node.name, Branch(node.record, optional=node.nullable))
 
     def _leaf(self, branch: Branch, node: Node, rule: CellRule, place: tuple[str | int, ...]) -> None:

@@ -6,12 +6,11 @@ explains each setting with an example.
 
 from __future__ import annotations
 
-import codecs
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from connectors.mapping.serials import SerialWords
 from connectors.toolkit.errors import ProfileInvalid
@@ -84,28 +83,27 @@ class FileForm(Strict):
     """What the file looks like."""
 
     encoding: str = "utf-8"
-    delimiter: str = Field(default=",", min_length=1)
-    quote: str = Field(default='"', min_length=1, max_length=1)
+    delimiter: str = ","
+    quote: Literal['"', "'"] = '"'
     header_row: int = Field(default=1, ge=1, le=50)
     ignore: tuple[str, ...] = ()
     """Columns of the file that nothing is made of, named so that a new one is noticed."""
     unknown_columns: Literal["refuse", "ignore"] = "refuse"
 
-    @model_validator(mode="before")
+    @field_validator("encoding")
     @classmethod
-    def _tab(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("delimiter") in ("tab", "\\t"):
-            return {**value, "delimiter": "\t"}
+    def _known(cls, value: str) -> str:
+        if value not in ENCODINGS:
+            raise ValueError(f"one of {', '.join(ENCODINGS)} is wanted{suggest(value, ENCODINGS)}")
         return value
 
-    @model_validator(mode="after")
-    def _known(self) -> FileForm:
-        if self.encoding not in ENCODINGS:
-            raise ValueError(f"encoding is one of {', '.join(ENCODINGS)}{suggest(self.encoding, ENCODINGS)}")
-        codecs.lookup(self.encoding)
-        if len(self.delimiter) != 1 or self.delimiter in (self.quote, "\n", "\r"):
-            raise ValueError("delimiter is one character, or the word tab")
-        return self
+    @field_validator("delimiter")
+    @classmethod
+    def _tab(cls, value: str) -> str:
+        sign = "\t" if value in ("tab", "\\t") else value
+        if len(sign) != 1 or sign in '"\r\n':
+            raise ValueError("one character is wanted, or the word tab")
+        return sign
 
 
 class ValueForms(Strict):
@@ -243,7 +241,9 @@ def parse_profile(document: LinedYaml) -> Profile:
     try:
         return Profile.model_validate(document.value)
     except ValidationError as error:
-        first = error.errors()[0]
+        faults = error.errors()
+        # a mistyped name is at once one that is unknown and one that is missing: tell the first
+        first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
         place = [part for part in first["loc"] if isinstance(part, (str, int))]
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":

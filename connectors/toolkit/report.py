@@ -44,14 +44,15 @@ def encode_refusal(origin: Origin, error: RejectedError) -> dict[str, Any]:
 
 
 def _column_of(field: str, origin: Origin) -> str | None:
-    """The column of a field, or of the nearest one above it (a fault may be reported at a record)."""
+    """The column of a field, or of the nearest one above it; for a record that is missing whole, of its first field."""
     path = field
     while path:
         for form in (path, _INDEX.sub("[]", path)):
             if form in origin.columns:
                 return origin.columns[form]
         path = path.rpartition(".")[0]
-    return None
+    below = _INDEX.sub("[]", field) + "."
+    return next((column for known, column in origin.columns.items() if known.startswith(below)), None)
 
 
 class ErrorReport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from examples.generator import seizures
 from examples.generator.draw import Draw, People
 from examples.generator.firearms import MODELS, draw_number
 from examples.generator.tables import MadeFile, Table
@@ -12,6 +13,8 @@ COLUMNS = (
     "Record No;NIC;Status;Action;Date;Country;Serial No;Make;Model;Calibre;Type;Made In;Owner;Owner Address;"
     "Dealer Theft;Comment"
 )
+FOUND_AGAIN = 12
+"""Firearms of INTERPOL's list that lie in Trinidad and Tobago's seizures: hits."""
 TYPES = {"Pistol": 62.0, "Revolver": 14.0, "Shotgun": 12.0, "Rifle": 12.0}
 
 
@@ -70,6 +73,8 @@ def make_nca() -> MadeFile:
 def make_interpol() -> MadeFile:
     countries = {"US": 40.0, "BR": 14.0, "DO": 10.0, "CO": 9.0, "VE": 9.0, "FR": 9.0, "PA": 9.0}
     table = _list("INTERPOL", "IARMS", 250, countries, "es")
+    for index, found in enumerate(seizures.legible_guns(FOUND_AGAIN)):
+        table.rows[10 + 7 * index].update(found)
     table.spoil(100, "Record No", "", "row.key_missing")
     table.spoil(140, "Type", "Rocket", "row.code_unknown")
     table.spoil(222, "Action", "Delete", "row.code_unknown")

@@ -221,9 +221,8 @@ def _spoil_jamaica(table: Table) -> None:
     table.spoil(177, "Requesting Officer", "", "row.cell_missing")
     table.spoil(240, "ORI", "", "row.key_missing")
     table.spoil(333, "Recovery Country", "Jamaica", "row.code_unknown")
-    table.spoil(402, "Serial Number", "OBLITERATED", "row.field")
+    table.spoil(402, "Serial Number", "OBLITERATED", "row.field", "Serial Removed By")
     table.rows[402].update({"Serial Removed By": "", "Restoration": ""})
-    table.bad[-1].column = None
     table.rows[511] = {**table.rows[510], "Caliber": ".45 ACP", "Model": "RE-ENTERED"}
     table.expect(511, "row.key_repeated", "ORI, Agency Case No, Item No")
     table.spoil(600, "ORI", "JM-JCF", "row.field")
