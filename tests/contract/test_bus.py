@@ -174,6 +174,20 @@ async def test_what_was_polled_before_a_rebalance_cannot_be_committed_and_comes_
     assert seen == {record.value for record in held}
 
 
+async def test_what_was_polled_before_a_rebalance_cannot_be_committed_even_by_who_kept_its_partition(bus: Bus) -> None:
+    topic, group = await bus.topic(), bus.group()
+    await (await bus.producer()).send(records(topic, [b"a"]))
+    first = await bus.consumer(topics=[topic], group=group)
+    held = await read(first, 1)
+    before = first.generation()
+    second = await bus.consumer(topics=[topic], group=group)
+    async with asyncio.timeout(LONGEST_WAIT):
+        while first.generation() == before or not first.assignment() | second.assignment():
+            await asyncio.sleep(0.05)
+    with pytest.raises(BusRebalanced):
+        await first.commit(next_offsets(held))
+
+
 async def test_a_partition_of_another_member_cannot_be_committed(bus: Bus) -> None:
     topic = await bus.topic()
     await (await bus.producer()).send(records(topic, [b"a"]))
