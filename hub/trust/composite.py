@@ -1,7 +1,7 @@
 """Composite signatures: ML-DSA-65 AND Ed25519 (LAMPS composite signatures draft, id-MLDSA65-Ed25519-SHA512).
 
 Both halves must verify. Keys and signatures are raw concatenations, ML-DSA first: public key 1952 + 32 bytes, private
-seeds 32 + 32, signature 3309 + 64. The component keys are used nowhere else. docs/spec/: "Composite signatures".
+seeds 32 + 32, signature 3309 + 64. The component keys are used nowhere else. docs/spec 4.2.
 """
 
 from __future__ import annotations

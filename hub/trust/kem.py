@@ -1,7 +1,7 @@
 """HPKE single shot (RFC 9180 6.1) with MLKEM768-X25519 (X-Wing, 0x647A), HKDF-SHA256 and ChaCha20-Poly1305.
 
 Public keys are ML-KEM first: 1184 + 32 bytes. The private key is a 32-byte seed, expanded by SHAKE256 to 64 + 32 bytes
-(X-Wing draft, 5.2). The library has no public ``aad``, so everything is bound in ``info``. docs/spec/: "Wraps".
+(X-Wing draft, 5.2). The library has no public ``aad``, so everything is bound in ``info``. docs/spec 4.3, 6.6.
 """
 
 from __future__ import annotations
