@@ -232,7 +232,7 @@ def legible_guns(count: int) -> list[dict[str, str]]:
             "Made In": row["Made In"],
             "Action": "Enter",
         }
-        for row in clean[5 :: len(clean) // count][:count]
+        for row in clean[3 :: len(clean) // count][:count]
     ]
 
 

@@ -1,7 +1,8 @@
-"""The answers of the demo: valid documents, in reply to what was asked, in the published proportions, always the same."""
+"""The answers of the demo: valid, in reply to what was asked, in the published proportions, always the same."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections import Counter
 from pathlib import Path
@@ -66,8 +67,8 @@ async def received(path: Path, offset: int, *granted: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-async def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return await received(tmp_path_factory.mktemp("answers") / "received.db", 1)
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return asyncio.run(received(tmp_path_factory.mktemp("answers") / "received.db", 1))
 
 
 @pytest.mark.parametrize("kind", ["traces", "acks", "referrals", "hits"])
