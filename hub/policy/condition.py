@@ -66,7 +66,8 @@ def trace(condition: Condition, facts: Facts) -> Trace:
         if not isinstance(items, tuple):
             return Trace(verdict, condition.text, condition.place, _found(items))
         parts = tuple(trace(part, item) for item in items for part in condition.parts)
-        return Trace(verdict, condition.text, condition.place, f"{len(items)} items", parts)
+        count = "1 item" if len(items) == 1 else f"{len(items)} items"
+        return Trace(verdict, condition.text, condition.place, count, parts)
     found = _found(condition.reads(facts)) if condition.reads is not None else ""
     return Trace(verdict, condition.text, condition.place, found, tuple(trace(p, facts) for p in condition.parts))
 

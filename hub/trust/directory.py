@@ -34,7 +34,7 @@ from hub.trust.snapshot_form import AgreementForm, PayloadForm, SnapshotForm
 from hub.trust.statement import KeyStatement, SignedStatement, SigningKeyEntry, verify_statement
 
 DIRECTORY_CONTEXT: Final = b"cgi-hub/v1/directory"
-"""What a custodian signs under (docs/spec/directory.md 5.2)."""
+"""What a custodian signs under (directory 5.2)."""
 
 MAX_SNAPSHOT: Final = 32 * 1024 * 1024
 """Bytes of a whole snapshot file."""
@@ -236,7 +236,7 @@ class Directory:
         return key.key
 
     def kem_key(self, agency: AgencyId, now_ms: int) -> KemPublicKey:
-        """The key to wrap to for ``agency`` at ``now_ms``: the last that has begun and still holds (4.4).
+        """The key to wrap to for ``agency`` at ``now_ms``: the last that has begun and still holds (directory 4.7).
 
         Raises :class:`RecipientUnknown`, :class:`RecipientSuspended`, :class:`KemKeyNone`.
         """
@@ -277,7 +277,7 @@ def parse_envelope(raw: bytes) -> SnapshotForm:
 
 
 def verify_snapshot(raw: bytes, *, root: Root, now_ms: int, at_least_version: int) -> Directory:
-    """A snapshot file's bytes as a :class:`Directory` that may be decided by at ``now_ms`` (docs/spec/directory.md 6).
+    """A snapshot file's bytes as a :class:`Directory` that may be decided by at ``now_ms`` (directory 6).
 
     ``at_least_version`` is the highest version the caller has seen, 0 at first. The caller must still: remember the
     version, the digest and the statements' versions durably, and refuse with :func:`check_succession` against them.
@@ -287,9 +287,9 @@ def verify_snapshot(raw: bytes, *, root: Root, now_ms: int, at_least_version: in
     :class:`DirectoryKeyShared`, and of the statements ``StatementSignatureInvalid``, ``StatementMalformed``,
     ``StatementOfAnother``.
     """
-    # 1. The envelope, and nothing of what is inside it.
+    # 1. The envelope, and nothing of what is inside it (directory 6.1).
     envelope = parse_envelope(raw)
-    # 2. Enough distinct custodians over the payload as it arrived.
+    # 2. Enough distinct custodians over the payload as it arrived (6.2).
     _verify_custodians(envelope, root)
     # 3. to 5. What they signed.
     return _read_directory(envelope.payload, root, now_ms=now_ms, at_least_version=at_least_version)
@@ -304,7 +304,7 @@ def unsafe_read_payload(payload: bytes, *, root: Root, now_ms: int) -> Directory
 
 
 def _read_directory(raw: bytes, root: Root, *, now_ms: int, at_least_version: int) -> Directory:
-    # 3. The payload's form, hub, version and times.
+    # 3. The payload's form, hub, version and times (6.3).
     payload = _parse(PayloadForm, raw, "a directory")
     if payload.hub != root.hub:
         raise DirectoryOtherHub("the directory is another hub's", wanted=root.hub, found=payload.hub[:40])
@@ -313,9 +313,9 @@ def _read_directory(raw: bytes, root: Root, *, now_ms: int, at_least_version: in
             "the directory is older than one already seen", version=payload.version, seen=at_least_version
         )
     check_times(payload.issued_at_ms, payload.expires_at_ms, version=payload.version, now_ms=now_ms)
-    # 4. Every agency's key statement by its identity key; no key for two holders.
+    # 4. Every agency's key statement by its identity key; no key for two holders (6.5).
     entries = _read_agencies(payload, root)
-    # 5. Agreements between listed agencies, each id once.
+    # 5. Agreements between listed agencies, each id once (6.6).
     agreements = _read_agreements(payload, entries)
     return Directory(
         root.hub,
@@ -329,7 +329,7 @@ def _read_directory(raw: bytes, root: Root, *, now_ms: int, at_least_version: in
 
 
 def check_times(issued_at_ms: int, expires_at_ms: int, *, version: int, now_ms: int) -> None:
-    """Raises :class:`DirectoryExpired` or :class:`DirectoryNotYetValid` (docs/spec/directory.md 6.3)."""
+    """Raises :class:`DirectoryExpired` or :class:`DirectoryNotYetValid` (directory 6.3)."""
     if now_ms >= expires_at_ms:
         raise DirectoryExpired(
             "the directory has expired; the custodians must sign a new one",
@@ -345,7 +345,7 @@ def check_times(issued_at_ms: int, expires_at_ms: int, *, version: int, now_ms: 
 def check_succession(
     directory: Directory, *, version: int, digest: bytes | None, statements: Mapping[AgencyId, int]
 ) -> None:
-    """Refuse a directory that goes back behind what was seen (docs/spec/directory.md 6.4).
+    """Refuse a directory that goes back behind what was seen (directory 6.4).
 
     ``version``, ``digest`` and ``statements`` are what the caller remembered of the last one (0, ``None`` and empty at
     first). Raises :class:`DirectoryRolledBack`, :class:`DirectoryEquivocation`.
@@ -397,8 +397,9 @@ def _read_agencies(payload: PayloadForm, root: Root) -> dict[AgencyId, AgencyEnt
     holders: dict[bytes, str] = {}
 
     def hold(raw: bytes, holder: str) -> None:
-        if holders.setdefault(raw, holder) != holder:
-            raise DirectoryKeyShared("one key is listed for two holders", first=holders[raw], second=holder)
+        for half in (raw[:-32], raw[-32:]):  # directory 1.3: half of a key has one holder too
+            if holders.setdefault(half, holder) != holder:
+                raise DirectoryKeyShared("one key is listed for two holders", first=holders[half], second=holder)
 
     for custodian in root.custodians:
         hold(custodian.key.raw, f"custodian {custodian.name}")

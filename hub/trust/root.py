@@ -52,7 +52,7 @@ class Root:
                 custodians=len(self.custodians),
                 most=MAX_CUSTODIANS,
             )
-        # Half a key shared would let one holder's loss weaken two custodians (docs/spec/directory.md 3.3).
+        # Half a key shared would let one holder's loss weaken two custodians (directory 3.3).
         halves = [half for c in self.custodians for half in (c.key.raw[:-32], c.key.raw[-32:])]
         if len(set(halves)) != len(halves):
             raise RootInvalid("two custodians share a key, or half of one")

@@ -1,4 +1,4 @@
-"""The snapshot's and the root's JSON, as pydantic forms (docs/spec/directory.md 3 and 5). Shapes, not sense."""
+"""The snapshot's and the root's JSON, as pydantic forms (docs/spec/directory.md, 3 and 5). Shapes, not sense."""
 
 from __future__ import annotations
 

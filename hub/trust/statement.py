@@ -20,7 +20,7 @@ from hub.trust.kem import KemPublicKey
 from hub.trust.signed_json import Base64, Strict, TimeMs, encode_base64, encode_json, first_fault, read_strict_json
 
 STATEMENT_CONTEXT: Final = b"cgi-hub/v1/key-statement"
-"""What an identity key signs under (docs/spec/directory.md 4.2)."""
+"""What an identity key signs under (directory 4.2)."""
 
 MAX_STATEMENT_KEYS: Final = 256
 """Keys of one kind in one statement."""
@@ -136,7 +136,7 @@ def parse_statement(payload: bytes) -> KeyStatement:
     for entry in (*signing, *kem):
         if entry.not_before_ms >= entry.not_after_ms:
             raise StatementMalformed("a key that is never valid: not_before is not before not_after")
-    # The current KEM key is the last that has begun (4.4): the order must leave no doubt which one that is.
+    # The current KEM key is the last that has begun (directory 4.7): the order must leave no doubt which one that is.
     if any(a.not_before_ms >= b.not_before_ms for a, b in itertools.pairwise(kem)):
         raise StatementMalformed("KEM keys do not stand in the order of their not_before, each later than the last")
     if len({e.key.raw for e in signing}) != len(signing) or len({e.key.raw for e in kem}) != len(kem):
@@ -145,7 +145,7 @@ def parse_statement(payload: bytes) -> KeyStatement:
 
 
 def verify_statement(signed: SignedStatement, *, identity: VerifyKey, hub: AgencyId, agency: AgencyId) -> KeyStatement:
-    """The statement, after its signature and whom it speaks for (docs/spec/directory.md 4.3).
+    """The statement, after its signature and whom it speaks for (directory 4.3).
 
     Raises :class:`StatementSignatureInvalid`, :class:`StatementMalformed`, :class:`StatementOfAnother`.
     """

@@ -239,6 +239,15 @@ class TestAgencies:
         with pytest.raises(d.DirectoryKeyShared):
             verify(world, world.snapshot())
 
+    @pytest.mark.parametrize("half", [slice(0, -32), slice(-32, None)])
+    def test_half_a_key_of_two_agencies(self, world: World, half: slice) -> None:
+        entry = world.keys[ATF].signing_entries[0]
+        raw = bytearray(signing_key("another").public.raw)
+        raw[half] = world.keys[JCF].signing.public.raw[half]
+        world.keys[ATF].signing_entries.append(replace(entry, key=type(entry.key)(bytes(raw))))
+        with pytest.raises(d.DirectoryKeyShared):
+            verify(world, world.snapshot())
+
     def test_a_custodians_key_as_an_identity(self, world: World) -> None:
         world.keys[ATF].identity = world.custodians[2]
         with pytest.raises(d.DirectoryKeyShared):
