@@ -39,11 +39,13 @@ def check_evolution(older: TypeSchema, newer: TypeSchema) -> None:
 def _compare_types(older: TypeSchema, newer: TypeSchema) -> Iterator[str]:
     if older.name != newer.name or newer.version <= older.version:
         yield "it is not a later version of the same type"
-    kept = [compartment for compartment in newer.compartments if compartment in older.compartments]
-    if kept != list(older.compartments):
+    if [compartment for compartment in newer.order if compartment in older.order] != list(older.order):
         yield "compartments were taken away or put in another order"
         return
-    yield from _compare_records(older.root, newer.root, newer.compartments)
+    idle = [compartment for compartment in older.compartments if compartment not in newer.compartments]
+    if idle:
+        yield f"no field falls in {', '.join(idle)} any more"
+    yield from _compare_records(older.root, newer.root, newer.order)
 
 
 def _compare_records(older: Record, newer: Record, order: Sequence[Compartment]) -> Iterator[str]:

@@ -29,10 +29,28 @@ _EVENT_KEYS: Final = frozenset(
 )
 _RECORD_KEYS: Final = frozenset({"type", "name", "namespace", "doc", "source", "rules", "fields"})
 
-ATTRIBUTES: Final = frozenset(
-    {"name", "type", "doc", "default", "compartment", "personal", "mandatory_on", "const", "unit", "min", "max"}
-    | {"pattern", "min_length", "max_length", "min_items", "max_items", "codes", "char_codes"}
-)
+_ATTRIBUTE_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "name": (str,),
+    "type": (str, dict, list),
+    "doc": (str,),
+    "default": (object,),
+    "compartment": (str,),
+    "personal": (bool,),
+    "mandatory_on": (str,),
+    "const": (bool,),
+    "unit": (str,),
+    "min": (int, float),
+    "max": (int, float),
+    "pattern": (str,),
+    "min_length": (int,),
+    "max_length": (int,),
+    "min_items": (int,),
+    "max_items": (int,),
+    "codes": (str,),
+    "char_codes": (list,),
+}
+ATTRIBUTES: Final = frozenset(_ATTRIBUTE_TYPES)
+"""What a field may say."""
 _TEXT_ONLY: Final = frozenset({"pattern", "min_length", "max_length", "codes", "char_codes"})
 _KINDS: Final[Mapping[tuple[str, str], str]] = {
     ("string", ""): "string",
@@ -50,13 +68,17 @@ _BOUNDS: Final[Mapping[str, tuple[int, int]]] = {"int": (-(2**31), 2**31 - 1), "
 
 @dataclass(frozen=True, slots=True)
 class TypeSchema:
-    """One version of an event type as the schema says it."""
+    """One version of an event type as the schema says it.
+
+    ``order`` is the schema's ``compartments``, from open to closed; ``compartments`` those that a field falls in.
+    """
 
     name: str
     version: int
     title: str
     doc: str
     source: str
+    order: tuple[Compartment, ...]
     compartments: tuple[Compartment, ...]
     root: Record
 
@@ -97,9 +119,9 @@ class SchemaParser:
         self._order = self._compartments(raw.get("compartments"))
         root = self._record(raw, _Place("", self._order[0], False, 0))
         used = {compartment for node in root.fields for compartment in node.compartments}
-        # `compartments` says the order; where a shared record's compartment gives way to its parent's, one may be idle
+        # where a shared record's compartment gives way to its parent's, one may be idle
         compartments = tuple(compartment for compartment in self._order if compartment in used)
-        return TypeSchema(name, version, raw["title"], raw["doc"], raw["source"], compartments, root)
+        return TypeSchema(name, version, raw["title"], raw["doc"], raw["source"], self._order, compartments, root)
 
     def _compartments(self, raw: Any) -> tuple[Compartment, ...]:
         if (
@@ -140,6 +162,10 @@ class SchemaParser:
             raise self._refuse(parent.path, "a field has a `name` of [a-z][a-z0-9_]*")
         path = f"{parent.path}.{name}" if parent.path else name
         self._keys(raw, ATTRIBUTES, path)
+        for attribute, value in raw.items():
+            wanted = _ATTRIBUTE_TYPES[attribute]
+            if not isinstance(value, wanted) or (isinstance(value, bool) and not {bool, object} & set(wanted)):
+                raise self._refuse(path, f"`{attribute}` is a {' or '.join(each.__name__ for each in wanted)}")
         if not isinstance(raw.get("doc"), str) or not raw["doc"].strip():
             raise self._refuse(path, "`doc` is missing")
         own = raw.get("compartment")
