@@ -11,7 +11,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -103,9 +103,11 @@ class Delivered:
         return self._entry.kem_id
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedSections:
-    """One event's header, and the Avro of each compartment that is granted. Checked against its commitments."""
+class OpenedSections(NamedTuple):
+    """One event's header, and the Avro of each compartment that is granted. Checked against its commitments.
+
+    A tuple with names, for there is one for each event and recipient: a frozen dataclass takes three times as long.
+    """
 
     event_id: EventId
     published_at_ms: int
@@ -204,23 +206,21 @@ class Opener:
         plaintexts = self._decrypt(delivered, self._unwrap(delivered))
         # 8: every commitment, of all events, before anything is handed out
         headers = delivered._headers
-        columns = []
+        columns: list[list[bytes]] = []
         for name, number, plaintext in zip(delivered.granted, delivered._numbers, plaintexts, strict=True):
             columns.append(_verify_commitments(name, plaintext, headers.lengths[number], headers.commitments[number]))
         granted = delivered.granted
         return tuple(
-            [
-                OpenedSections(
-                    event_id=headers.event_ids[event],
-                    published_at_ms=headers.published_at_ms[event],
-                    correlation_id=headers.correlation_ids[event],
-                    in_reply_to=headers.in_reply_to(event),
-                    expires_at_ms=headers.expires_at_ms[event],
-                    header_hash=delivered.header_hashes[event],
-                    sections=dict(zip(granted, sections, strict=True)),
-                )
-                for event, sections in enumerate(zip(*columns, strict=True))
-            ]
+            map(
+                OpenedSections,
+                headers.event_ids,
+                headers.published_at_ms,
+                headers.correlation_ids,
+                headers.in_reply_to,
+                headers.expires_at_ms,
+                delivered.header_hashes,
+                [dict(zip(granted, sections, strict=True)) for sections in zip(*columns, strict=True)],
+            )
         )
 
     def _unwrap(self, delivered: Delivered) -> tuple[AESGCM, ...]:
@@ -259,14 +259,14 @@ def _verify_commitments(
 ) -> list[bytes]:
     """The content of each event's section, once it is what the header commits to (spec 5.1, 5.2)."""
     prefix = commitment_prefix(name)
+    sizes = {length: length.to_bytes(4, "big") for length in set(lengths)}
     contents = []
     position = 0
     for length, commitment in zip(lengths, commitments, strict=True):
         start = position + SALT
         end = start + length
         section = plaintext[start:end]
-        committed = prefix + plaintext[position:start] + length.to_bytes(4, "big") + section
-        if _sha256(committed).digest() != commitment:
+        if _sha256(prefix + plaintext[position:start] + sizes[length] + section).digest() != commitment:
             raise CommitmentMismatch("a section is not the one that is committed to", compartment=name)
         contents.append(unframe_section(section))
         position = end

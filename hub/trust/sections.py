@@ -40,8 +40,7 @@ def frame_section(content: bytes) -> bytes:
 def unframe_section(section: bytes) -> bytes:
     """The content. Raises :class:`SectionPadding` unless length and padding are the only ones possible."""
     end = _LENGTH + int.from_bytes(section[:_LENGTH], "big")
-    padding = section[end:]
-    if len(section) - end != -end % SECTION_BLOCK or padding != _ZEROS[len(padding) % SECTION_BLOCK]:
+    if end > len(section) or section[end:] != _ZEROS[-end % SECTION_BLOCK]:
         raise SectionPadding("a section's padding is not the least, or not zero")
     return section[_LENGTH:end]
 

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Any, Final
 
 from hub.errors import RejectedError
-from hub.model import AgencyId, EventId, EventRef, NameInvalid, parse_agency_id
+from hub.model import EventId, EventRef, NameInvalid, parse_agency_id
 from hub.wire.limits import COMPARTMENTS, SECTION, SECTION_BLOCK, TIME_MS
 
 KIND: Final = 0xE1
@@ -73,20 +73,13 @@ class HeaderBlock:
     published_at_ms: tuple[int, ...]
     correlation_ids: tuple[bytes, ...]
     expires_at_ms: tuple[int, ...]
+    in_reply_to: tuple[EventRef | None, ...]
     lengths: tuple[tuple[int, ...], ...]
     commitments: tuple[tuple[bytes, ...], ...]
 
     def ciphertext_length(self, compartment: int) -> int:
         """What the ciphertext of the lane's compartment number ``compartment`` must measure (spec 6.4)."""
         return TAG + SALT * len(self.items) + sum(self.lengths[compartment])
-
-    def in_reply_to(self, event: int) -> EventRef | None:
-        """What event number ``event`` answers, if anything."""
-        item = self.items[event]
-        if not (length := item[_REPLY_LENGTH]):
-            return None
-        end = _FIXED + length
-        return EventRef(AgencyId(item[_FIXED:end].decode("ascii")), EventId(item[end : end + 16]))
 
 
 def parse_headers(buffer: bytes, count: int, compartments: int) -> HeaderBlock:
@@ -97,15 +90,17 @@ def parse_headers(buffer: bytes, count: int, compartments: int) -> HeaderBlock:
     if not count:
         if buffer:
             raise HeaderMalformed("headers in a bundle of no events", length=len(buffer))
-        return HeaderBlock((), (), (), (), (), ((),) * compartments, ((),) * compartments)
+        return HeaderBlock((), (), (), (), (), (), ((),) * compartments, ((),) * compartments)
     size = _FIXED + _PART * compartments
     if len(buffer) == count * size and not buffer[_REPLY_LENGTH::size].strip(b"\0"):
         items = [buffer[start : start + size] for start in range(0, len(buffer), size)]
         rows: Iterable[tuple[Any, ...]] = _LAYOUTS[compartments].iter_unpack(buffer)
+        replies: tuple[EventRef | None, ...] = (None,) * count
     else:  # one that answers another event is longer by the name of that event
         items = _split(buffer, count, size)
         parts, tail = _PARTS[compartments], -_PART * compartments
         rows = [_START.unpack_from(item) + parts.unpack(item[tail:]) for item in items]
+        replies = tuple([_parse_reply(item) for item in items])
     # Columns at once, for there are up to 512 events.
     kinds, ids, published, correlations, expires, _, *flat = zip(*rows, strict=True)
     if kinds.count(KIND) != count:
@@ -119,11 +114,13 @@ def parse_headers(buffer: bytes, count: int, compartments: int) -> HeaderBlock:
             raise HeaderMalformed("a section's length is no multiple of 64 from 64 to 65,536", length=length)
     if len(set(ids)) != count:
         raise HeaderDuplicate("two events of the bundle have the same event_id")
-    return HeaderBlock(tuple(items), ids, published, correlations, expires, tuple(flat[::2]), tuple(flat[1::2]))
+    return HeaderBlock(
+        tuple(items), ids, published, correlations, expires, replies, tuple(flat[::2]), tuple(flat[1::2])
+    )
 
 
 def _split(buffer: bytes, count: int, size: int) -> list[bytes]:
-    """Headers of different lengths, with in_reply_to checked for form."""
+    """Headers of different lengths."""
     items = []
     position, total = 0, len(buffer)
     for _ in range(count):
@@ -133,8 +130,6 @@ def _split(buffer: bytes, count: int, size: int) -> list[bytes]:
         end = position + size + (reply + _EVENT_ID if reply else 0)
         if end > total:
             raise HeaderMalformed("the headers are cut off")
-        if reply:
-            _check_reply(buffer, position + _FIXED, reply)
         items.append(buffer[position:end])
         position = end
     if position != total:
@@ -142,11 +137,15 @@ def _split(buffer: bytes, count: int, size: int) -> list[bytes]:
     return items
 
 
-def _check_reply(buffer: bytes, start: int, length: int) -> None:
-    end = start + length
+def _parse_reply(item: bytes) -> EventRef | None:
+    """What a header answers, if anything."""
+    if not (length := item[_REPLY_LENGTH]):
+        return None
+    end = _FIXED + length
     try:
-        parse_agency_id(buffer[start:end].decode("ascii"))
+        publisher = parse_agency_id(item[_FIXED:end].decode("ascii"))
     except (UnicodeDecodeError, NameInvalid) as error:
         raise HeaderMalformed("in_reply_to does not name an agency") from error
-    if buffer[end + 6] >> 4 != 7 or buffer[end + 8] >> 6 != 2:
+    if item[end + 6] >> 4 != 7 or item[end + 8] >> 6 != 2:
         raise HeaderMalformed("in_reply_to is no UUIDv7")
+    return EventRef(publisher, EventId(item[end : end + _EVENT_ID]))

@@ -40,7 +40,7 @@ def test_what_is_encoded_is_parsed(replies: tuple[int, ...]) -> None:
     items = [one(REPLY if n in replies else None) for n in range(3)]
     block = parse_headers(b"".join(items), 3, 2)
     assert list(block.items) == items
-    assert [block.in_reply_to(n) for n in range(3)] == [REPLY if n in replies else None for n in range(3)]
+    assert block.in_reply_to == tuple(REPLY if n in replies else None for n in range(3))
     assert block.event_ids == tuple(item[1:17] for item in items)
     assert block.published_at_ms == (NOW,) * 3
     assert block.expires_at_ms == (NOW + 1,) * 3
