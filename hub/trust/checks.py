@@ -112,7 +112,7 @@ class FlushCache:
 
     __slots__ = ("_kept", "_limit")
 
-    def __init__(self, limit: int = 1024) -> None:
+    def __init__(self, limit: int = limits.FLUSHES_KEPT) -> None:
         if limit < 1:
             raise ValueError("a cache of at least one flush is wanted")
         self._limit = limit

@@ -11,7 +11,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -36,13 +36,12 @@ from hub.trust.lane import wrap_info
 from hub.trust.listing import Listing
 from hub.trust.sections import commitment_prefix, unframe_section
 from hub.trust.sequence import Stamp
-from hub.wire import labels
+from hub.wire import labels, limits
 from hub.wire.bundle import parse_delivered
 from hub.wire.frames import Entry, Head, parse_entry, parse_head
 from hub.wire.header import SALT, HeaderBlock
 from hub.wire.labels import labelled_hash, lp
 
-_WRAPS_KEPT: Final = 1024
 _sha256 = hashlib.sha256
 
 
@@ -237,7 +236,7 @@ class Opener:
         deks = key.open(info, entry.wrap)  # one DEK for each compartment: step 4 has checked the wrap's length
         ciphers = tuple([AESGCM(deks[start : start + DEK]) for start in range(0, len(deks), DEK)])
         self._ciphers[cache_key] = ciphers
-        if len(self._ciphers) > _WRAPS_KEPT:
+        if len(self._ciphers) > limits.WRAPS_KEPT:
             self._ciphers.popitem(last=False)
         return ciphers
 

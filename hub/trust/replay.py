@@ -6,12 +6,10 @@ It is a memory of what this process saw lately, not a proof: a recipient's own s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from hub.errors import RejectedError
 from hub.model import AgencyId, EventId
-
-_DEFAULT: Final = 200_000
+from hub.wire.limits import EVENT_IDS_KEPT
 
 
 class EventIdReused(RejectedError):
@@ -28,7 +26,7 @@ class EventIds:
 
     __slots__ = ("_count", "_elder", "_limit", "_younger")
 
-    def __init__(self, limit: int = _DEFAULT) -> None:
+    def __init__(self, limit: int = EVENT_IDS_KEPT) -> None:
         if limit < 1:
             raise ValueError("a memory of at least one id is wanted")
         self._limit = limit

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,7 +29,6 @@ from hub.wire.header import SALT, encode_header
 from hub.wire.labels import labelled_hash, lp
 from hub.wire.merkle import EMPTY_ROOT, build_levels, hash_leaf, hash_leaves, inclusion_path, tree_root
 
-_LANES_KEPT: Final = 512
 _HEADER_MOST: Final = 50 + limits.AGENCY + 16
 _ENTRY_MOST: Final = 256 + kem.OVERHEAD
 """Of an entry without its DEKs: names, numbers and identifiers fit in the 256."""
@@ -170,7 +168,7 @@ class Sealer:
         self._site_key = site_key
         self._directory = directory
         self._previous = dict(previous)
-        self._lanes: OrderedDict[tuple[Route, tuple[Compartment, ...], Grants], Lane] = OrderedDict()
+        self._lanes: dict[tuple[Route, tuple[Compartment, ...], Grants], Lane] = {}
         self._sequences: dict[AgencyId, int] = {}
         self._bundle_seq = 0
         self._flush_seq = 0
@@ -287,16 +285,13 @@ class Sealer:
 
     def _lane(self, group: Group, now_ms: int) -> Lane:
         key = (group.route, group.compartments, group.grants)
-        lane = self._lanes.get(key)
-        if lane is not None and lane.is_open(now_ms):
-            self._lanes.move_to_end(key)
-            return lane
-        _check_group(group.compartments, group.grants)
-        lane = self._owner.open(*key, previous=self._previous, directory=self._directory, now_ms=now_ms)
-        self._lanes[key] = lane
-        self._lanes.move_to_end(key)
-        if len(self._lanes) > _LANES_KEPT:
-            self._lanes.popitem(last=False)
+        lane = self._lanes.pop(key, None)
+        if lane is None or not lane.is_open(now_ms):
+            _check_group(group.compartments, group.grants)
+            lane = self._owner.open(*key, previous=self._previous, directory=self._directory, now_ms=now_ms)
+        self._lanes[key] = lane  # the last: the one used longest ago goes first
+        if len(self._lanes) > limits.LANES_KEPT:
+            del self._lanes[next(iter(self._lanes))]
         return lane
 
     def _next_bundle(self) -> int:

@@ -21,8 +21,6 @@ from hub.wire.avro import Reader, encode_bytes, encode_fixed_array, encode_long
 from hub.wire.frames import HASH, INSTANCE, NO_HASH, NO_INSTANCE
 
 _STATE_KIND: Final = b"SEQ1"
-_STATE_LIMIT: Final = 1 << 20
-_REASON: Final = 64
 _DAY_MS: Final = 86_400_000
 
 StreamKey = tuple[AgencyId, bytes]
@@ -197,7 +195,7 @@ class Streams:
 
     def __init__(self, streams: Iterable[Stream] = ()) -> None:
         self._streams = {stream.key: stream for stream in streams}
-        self._changed: set[StreamKey] = set()
+        self._changed: dict[StreamKey, None] = {}  # a set that keeps its order
         self._of_publisher = Counter(stream.publisher for stream in self._streams.values())
         self._of_day = Counter(_day_key(stream) for stream in self._streams.values() if stream.day)
 
@@ -278,7 +276,7 @@ class Streams:
             stream.heads[stamp.seq] = stamp.head_hash
             if len(stream.heads) > limits.HEADS_KEPT:
                 del stream.heads[next(iter(stream.heads))]  # the one marked first
-        self._changed.add(stream.key)
+        self._changed[stream.key] = None
         return tuple(findings)
 
     def explain(self, publisher: AgencyId, instance: bytes, first: int, last: int, reason: str) -> None:
@@ -286,7 +284,7 @@ class Streams:
 
         Raises :class:`GapLimitExceeded`, :class:`InstanceLimitExceeded`; ``ValueError`` for a range that is none.
         """
-        if not 1 <= first <= last <= limits.SEQUENCE or not 1 <= len(reason.encode()) <= _REASON:
+        if not 1 <= first <= last <= limits.SEQUENCE or not 1 <= len(reason.encode()) <= limits.REASON:
             raise ValueError("a range of numbers from 1, and a reason of 1 to 64 bytes, are wanted")
         stream = self._streams.get((publisher, instance))
         if stream is None:
@@ -295,7 +293,7 @@ class Streams:
         if len(stream.explained) + 2 > limits.GAP_RANGES:
             raise GapLimitExceeded("too many explained ranges", publisher=publisher, instance=instance.hex())
         stream.add_explained(first, last, reason)
-        self._changed.add(stream.key)
+        self._changed[stream.key] = None
 
     def gaps(self) -> tuple[Gap, ...]:
         """Every open gap, explained and not."""
@@ -314,7 +312,7 @@ class Streams:
     def _add(self, stream: Stream) -> Stream:
         self._streams[stream.key] = stream
         self._of_publisher[stream.publisher] += 1
-        self._changed.add(stream.key)
+        self._changed[stream.key] = None
         return stream
 
     def _learn(self, stream: Stream, stamp: Stamp) -> None:
@@ -336,7 +334,7 @@ class Streams:
         elif before.high > before.end:
             gap = Gap(before.publisher, before.instance, before.end + 1, before.high)
             yield Finding(FindingKind.CHAIN_CONFLICT, gap)
-        self._changed.add(before.key)
+        self._changed[before.key] = None
 
     def _mark_successor(self, stream: Stream) -> Iterator[Finding]:
         """Only one instance that used a number can come after another (spec 11.3)."""
@@ -348,7 +346,7 @@ class Streams:
             yield Finding(FindingKind.CHAIN_CONFLICT, gap)
             return
         before.successor = stream.instance
-        self._changed.add(before.key)
+        self._changed[before.key] = None
 
     def _check_instance_limits(self, stamp: Stamp, *, known: bool) -> None:
         if self._of_day[stamp.publisher, stamp.signing_key_id, _day(stamp)] >= limits.INSTANCES_A_DAY:
@@ -413,7 +411,7 @@ def encode_stream(stream: Stream) -> bytes:
 
 def parse_stream(row: bytes) -> Stream:
     """The stream of a row that :func:`encode_stream` made. Raises the reader's errors."""
-    reader = Reader(row, _STATE_KIND, _STATE_LIMIT)
+    reader = Reader(row, _STATE_KIND, limits.STREAM_STATE)
     publisher = AgencyId(reader.text("publisher", limits.AGENCY))
     instance = reader.fixed("instance", INSTANCE)
     key_id = reader.fixed("signing_key_id", HASH)
@@ -438,7 +436,7 @@ def parse_stream(row: bytes) -> Stream:
     for _ in range(reader.count("explained", limits.GAP_RANGES, 3)):
         first = reader.long("explained.first", 1, limits.SEQUENCE)
         last = reader.long("explained.last", first, limits.SEQUENCE)
-        stream.explained.append((first, last, reader.text("explained.reason", _REASON)))
+        stream.explained.append((first, last, reader.text("explained.reason", limits.REASON)))
     reader.array_end("explained")
     for item in reader.fixed_array("heads", limits.HEADS_KEPT, 8 + HASH):
         stream.heads[int.from_bytes(item[:8], "big")] = item[8:]

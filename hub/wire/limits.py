@@ -63,3 +63,15 @@ HEADS_KEPT: Final = 256
 INSTANCES_A_DAY: Final = 100
 """New instances of one site in one UTC day of their flush times."""
 STREAMS_A_PUBLISHER: Final = 10_000
+REASON: Final = 64
+"""A reason's code in an explained range."""
+STREAM_STATE: Final = 1 << 20
+"""The stored state of one stream."""
+EVENT_IDS_KEPT: Final = 200_000
+"""Event ids that a router or a receiver remembers, to see one come back with another header."""
+FLUSHES_KEPT: Final = 1_024
+"""Flushes whose signature was verified."""
+WRAPS_KEPT: Final = 1_024
+"""Wraps that a receiver has opened."""
+LANES_KEPT: Final = 512
+"""Lanes that a publisher keeps open."""

@@ -137,12 +137,24 @@ def test_a_wrap_is_opened_once_for_a_lane(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_opened_wraps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hub.trust.open._WRAPS_KEPT", 2)
+    monkeypatch.setattr("hub.wire.limits.WRAPS_KEPT", 2)
     stage = Stage()
     opener = stage.opener(ATF)
     for _ in range(4):
         opener.open(opener.verify(stage.deliver(ATF), directory=stage.directory, now_ms=NOW_MS))
     assert len(opener._ciphers) == 2
+
+
+def test_the_wrap_used_longest_ago_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.wire.limits.WRAPS_KEPT", 2)
+    stage, calls = Stage(), []
+    key = type(kem_key(ATF))
+    unwrap = key.open
+    monkeypatch.setattr(key, "open", lambda *args: (calls.append(1), unwrap(*args))[1])
+    opener, values = stage.opener(ATF), [stage.deliver(ATF) for _ in range(3)]
+    for value in (values[0], values[1], values[0], values[2], values[0]):
+        opener.open(opener.verify(value, directory=stage.directory, now_ms=NOW_MS))
+    assert len(calls) == 3
 
 
 # --- 1 to 5 -----------------------------------------------------------------------------------------------------------

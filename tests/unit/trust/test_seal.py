@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from hub.model import AgencyId, Compartment, Priority
-from hub.trust import seal as seal_module
 from hub.trust.directory import RecipientSuspended
 from hub.trust.seal import (
     DraftInvalid,
@@ -127,11 +126,26 @@ def test_lanes_are_reused_for_an_hour(stage: Stage) -> None:
 
 
 def test_lanes_are_bounded(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seal_module, "_LANES_KEPT", 2)
+    monkeypatch.setattr("hub.wire.limits.LANES_KEPT", 2)
     sealer = stage.sealer()
     for version in range(1, 5):
         sealer.seal([group(1, route=replace(ROUTE, schema_version=version))], now_ms=NOW_MS)
         assert sealer.lanes <= 2
+
+
+def test_the_lane_used_longest_ago_goes_first(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.wire.limits.LANES_KEPT", 2)
+    sealer = stage.sealer()
+
+    def lane(version: int) -> bytes:
+        made = group(1, route=replace(ROUTE, schema_version=version))
+        return lane_of(sealer.seal([made], now_ms=NOW_MS).records[0].value).lane_id
+
+    first, second = lane(1), lane(2)
+    assert lane(1) == first
+    lane(3)
+    assert lane(1) == first
+    assert lane(2) != second
 
 
 def test_a_new_policy_closes_every_lane(stage: Stage) -> None:

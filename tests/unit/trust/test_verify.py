@@ -371,12 +371,16 @@ def test_step_8_a_heartbeats_entries_grant_nothing() -> None:
 # --- the cache --------------------------------------------------------------------------------------------------------
 
 
-def test_the_cache_is_bounded_and_keeps_what_is_used() -> None:
-    stage, flushes = Stage(), FlushCache(2)
+def test_the_cache_is_bounded_and_keeps_what_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, flushes, calls = Stage(), FlushCache(2), []
+    key = type(stage.world.keys[JCF].signing.public)
+    verify = key.verify
+    monkeypatch.setattr(key, "verify", lambda *args: (calls.append(1), verify(*args))[1])
     values = [stage.seal([group(1)]).records[0].value for _ in range(3)]
-    for value in (values[0], values[1], values[0], values[2]):
+    for value in (values[0], values[1], values[0], values[2], values[0]):
         verify_ingest(value, owner=JCF, hub=HUB, directory=stage.directory, now_ms=NOW_MS, flushes=flushes)
         assert len(flushes) <= 2
+    assert len(calls) == 3
     with pytest.raises(ValueError, match="at least one"):
         FlushCache(0)
 

@@ -41,5 +41,7 @@ def test_the_table_and_the_code_say_the_same() -> None:
     assert said["head hashes kept a stream"] == [limits.HEADS_KEPT]
     kept = [limits.INSTANCES_A_DAY, limits.STREAMS_A_PUBLISHER]
     assert said["new instances of a site a day; streams kept a publisher"] == kept
+    assert said["reason of an explained range"] == [limits.REASON]
+    assert said["event_ids that a router remembers (9.3)"][-1] == limits.EVENT_IDS_KEPT
     assert limits.SEQUENCE == 2**53 - 1
     assert 2 ** (limits.PATH) == limits.BUNDLES_A_FLUSH
