@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hub.adapters.files import load_signing_key
 from hub.adapters.found_connectors import RunningSource, SourceTotals, build_source
@@ -42,11 +43,14 @@ async def publish_file(
         raise SettingMissing('to publish, the site needs signing = "..." in [keys]')
     process = start_process(settings, "publish")
     signing = load_signing_key(settings.keys.signing)
-    reading = build_source(source, source_context(process, settings, source))
+    # Without a position from before: the whole file is looked at, and what was published before is counted as such.
+    context = replace(source_context(process, settings, source), state=settings.state / "publish")
+    shutil.rmtree(context.state, ignore_errors=True)
+    reading = build_source(source, context)
     process.progress.expect("publisher")
     async with (
         served(process, settings, "publish", signing=signing),
-        make_publisher(process, settings, signing) as publisher,
+        make_publisher(process, settings, signing, drain=0) as publisher,
     ):
         await _read_all(reading, publisher, stop, watch, source.label)
         with suppress(TimeoutError):  # what waits is counted below

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from hub.adapters.files import load_kem_keys, load_signing_key
@@ -20,6 +21,7 @@ from hub.adapters.sqlite_outbox import SqliteOutbox
 from hub.app.process import Process, SettingMissing, served, start_process, tls_files
 from hub.client.limits import PublisherLimits, SubscriberLimits
 from hub.client.publisher import Publisher
+from hub.client.sink import Sink
 from hub.client.subscriber import Subscriber
 from hub.log_words import say
 from hub.policy.decide import ReleasePolicy
@@ -30,7 +32,7 @@ from hub.topics import consumer_group, deliver_topic
 from hub.trust.composite import SigningKey
 
 
-def make_publisher(process: Process, settings: SiteSettings, signing: SigningKey) -> Publisher:
+def make_publisher(process: Process, settings: SiteSettings, signing: SigningKey, *, drain: float = 10.0) -> Publisher:
     if settings.release is None:
         raise SettingMissing('to publish, the site needs release = "..."')
     release = load_release(settings.release, process.catalog)
@@ -47,17 +49,13 @@ def make_publisher(process: Process, settings: SiteSettings, signing: SigningKey
         ),
         clock=process.clock,
         observer=process.progress,
-        limits=PublisherLimits(linger=settings.publisher.linger, heartbeat=settings.publisher.heartbeat),
+        limits=PublisherLimits(linger=settings.publisher.linger, heartbeat=settings.publisher.heartbeat, drain=drain),
     )
 
 
-def _subscriber(process: Process, settings: SiteSettings, kem_folder: Path) -> Subscriber:
+def make_subscriber(process: Process, settings: SiteSettings, kem_folder: Path, sinks: Sequence[Sink]) -> Subscriber:
     if settings.subscription is None:
         raise SettingMissing('to receive, the site needs subscription = "..."')
-    sinks = [
-        build_sink(sink, site_context(settings, sink, "sink", catalog=process.catalog, observer=process.progress))
-        for sink in settings.sink
-    ]
     return Subscriber(
         agency=settings.agency,
         hub=settings.hub,
@@ -127,7 +125,11 @@ async def run_source(label: str, source: RunningSource, publisher: Publisher) ->
 
 async def _receive_until(stop: asyncio.Event, process: Process, settings: SiteSettings, kem: Path) -> None:
     process.progress.expect("subscriber")
-    async with _subscriber(process, settings, kem) as subscriber, asyncio.TaskGroup() as group:
+    sinks = [
+        build_sink(sink, site_context(settings, sink, "sink", catalog=process.catalog, observer=process.progress))
+        for sink in settings.sink
+    ]
+    async with make_subscriber(process, settings, kem, sinks) as subscriber, asyncio.TaskGroup() as group:
         group.create_task(subscriber.run())
         await stop.wait()
         subscriber.stop()

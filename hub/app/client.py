@@ -1,0 +1,52 @@
+"""For an agency's own programs: a Publisher and a Subscriber from a site's configuration. docs/guides/client.md."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from hub.adapters.files import load_signing_key
+from hub.app.process import SettingMissing, start_process
+from hub.app.site import make_publisher, make_subscriber
+from hub.client.publisher import Publisher
+from hub.client.sink import Sink
+from hub.client.subscriber import Subscriber
+from hub.log_words import configure
+from hub.settings import SiteSettings, load_site
+
+
+@asynccontextmanager
+async def open_publisher(config: Path) -> AsyncIterator[Publisher]:
+    """The Publisher of the site whose configuration is at ``config``, open while the context is.
+
+    Raises ``ConfigError`` where a file of the configuration is wrong, or another process has this site's outbox.
+    """
+    settings = _load(config)
+    if settings.keys.signing is None:
+        raise SettingMissing('to publish, the site needs signing = "..." in [keys]')
+    process = start_process(settings, "publish")
+    async with make_publisher(process, settings, load_signing_key(settings.keys.signing)) as publisher:
+        yield publisher
+
+
+@asynccontextmanager
+async def open_subscriber(config: Path, *sinks: Sink) -> AsyncIterator[Subscriber]:
+    """The Subscriber of the site at ``config``, into ``sinks`` instead of its ``[[sink]]`` tables; call its ``run()``.
+
+    Raises ``ConfigError`` where a file of the configuration is wrong, or another process has this site's inbox.
+    """
+    settings = _load(config)
+    if settings.keys.kem is None:
+        raise SettingMissing('to receive, the site needs kem = "..." in [keys]')
+    process = start_process(settings, "site")
+    async with make_subscriber(process, settings, settings.keys.kem, sinks) as subscriber:
+        yield subscriber
+
+
+def _load(config: Path) -> SiteSettings:
+    """The settings; the log goes where and how they say: to standard error."""
+    settings = load_site(config)
+    configure(json=settings.log.form == "json", level=logging.getLevelNamesMapping()[settings.log.level.upper()])
+    return settings
