@@ -49,7 +49,8 @@ def parse_document(document: Any, catalog: Catalog) -> Event:
     Raises a leaf of ``EventInvalid`` with everything that is wrong in ``problems``, or ``TypeUnknown``.
     """
     labels = _Labels(document)
-    event_type = catalog.get(labels.text("type")) if labels.has("type") else None
+    name = labels.read("type", str)
+    event_type = catalog.get(name) if name is not None else None
     handling = labels.read("handling", _handling)
     priority = labels.read("priority", lambda text: _member(Priority, text))
     purpose = labels.read("purpose", lambda text: _member(Purpose, text))
@@ -161,15 +162,8 @@ class _Labels:
             if document.get(name) is None:
                 self.problems.append(Problem("event.field_missing", name, "it is missing"))
 
-    def has(self, name: str) -> bool:
-        return isinstance(self._document.get(name), str)
-
     def value(self, name: str) -> Any:
         return self._document.get(name)
-
-    def text(self, name: str) -> str:
-        value = self._document.get(name)
-        return value if isinstance(value, str) else ""
 
     def read(self, name: str, parse: Callable[[str], T]) -> T | None:
         return self._read(name, self._document.get(name), parse)

@@ -62,15 +62,8 @@ def _compare_records(older: Record, newer: Record, order: Sequence[Compartment])
 
 
 def _compare_fields(older: Node, newer: Node, order: Sequence[Compartment]) -> Iterator[str]:
+    yield from _compare_places(older, newer, order)
     path = newer.path
-    if order.index(newer.compartment) < order.index(older.compartment):
-        yield f"{path} moved from {older.compartment} to {newer.compartment}: a compartment never gets looser"
-    if older.personal and not newer.personal:
-        yield f"{path} was personal data and is not any more"
-    if older.nullable and not newer.nullable:
-        yield f"{path} could be null"
-    if newer.mandatory_on and not older.mandatory_on:
-        yield f"{path} is mandatory now"
     old, new = older.type, newer.type
     if isinstance(old, Array) != isinstance(new, Array):
         yield f"{path} was {'one' if isinstance(new, Array) else 'a list'}"
@@ -85,6 +78,21 @@ def _compare_fields(older: Node, newer: Node, order: Sequence[Compartment]) -> I
         yield from _compare_scalars(path, old, new)
     else:
         yield f"{path} was a {'record' if isinstance(old, Record) else 'scalar'}"
+
+
+def _compare_places(older: Node, newer: Node, order: Sequence[Compartment]) -> Iterator[str]:
+    """Where a field stands: compartment, personal data, null."""
+    path = newer.path
+    if order.index(newer.compartment) < order.index(older.compartment):
+        yield f"{path} moved from {older.compartment} to {newer.compartment}: a compartment never gets looser"
+    elif newer.compartment != older.compartment and newer.record is None and newer.default is NO_DEFAULT:
+        yield f"{path} moved to {newer.compartment}, whose holder may not have the old one: it needs a default"
+    if older.personal and not newer.personal:
+        yield f"{path} was personal data and is not any more"
+    if older.nullable and not newer.nullable:
+        yield f"{path} could be null"
+    if newer.mandatory_on and not older.mandatory_on:
+        yield f"{path} is mandatory now"
 
 
 def _compare_scalars(path: str, older: Scalar, newer: Scalar) -> Iterator[str]:
@@ -141,9 +149,10 @@ def upgrade(body: Mapping[str, Any], older: Record, newer: Record, granted: froz
 
 
 def _default(node: Node, granted: frozenset[Compartment]) -> Any:
-    if isinstance(node.type, Record) and node.default == {}:
+    if isinstance(node.type, Record) and not node.nullable:
+        # a record that a holder of `granted` sees only since a new field of it is theirs
         return {inner.name: _default(inner, granted) for inner in node.type.fields if inner.visible(granted)}
-    return list(node.default) if isinstance(node.default, list) else node.default
+    return [] if isinstance(node.type, Array) and not node.nullable else node.default
 
 
 def _upgrade_value(value: Any, older: Node, newer: Node, granted: frozenset[Compartment]) -> Any:

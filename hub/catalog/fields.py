@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -119,10 +118,6 @@ class Field:
     constraints: Mapping[str, Any]
     personal: bool
     doc: str
-
-    def comparable(self, value: Any) -> Any:
-        """``value`` in a form that orders rightly: a decimal's text as ``Decimal``, anything else as it is."""
-        return Decimal(value) if self.kind == "decimal" and value is not None else value
 
 
 def walk(record: Record) -> Iterator[Node]:

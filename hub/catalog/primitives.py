@@ -5,15 +5,16 @@ Tables are dicts that compute what they lack, so that the hot path is one C-leve
 
 from __future__ import annotations
 
+import re
 import struct
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _MEMO: Final = 8_192
+_DECIMAL: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,18})?")
 
 pack_double: Final = struct.Struct("<d").pack
 unpack_double: Final = struct.Struct("<d").unpack_from
@@ -172,17 +173,14 @@ def _early(moment: datetime) -> str:
 
 def canonical_decimal(value: str | int, precision: int, scale: int) -> str:
     """``412.5`` as ``412.50`` for scale 2. Raises ``ValueError``: not a plain number, or digits that do not fit."""
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        raise ValueError('a decimal is written "412.50"') from None
-    if not number.is_finite() or number.is_signed():
-        raise ValueError("a decimal is finite and not negative here")
-    unscaled = number.scaleb(scale)
-    whole = int(unscaled)
-    if unscaled != whole or len(str(whole)) > precision:
+    text = str(value)
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError('a decimal is written "412.50", without sign or exponent')
+    whole, _, part = text.partition(".")
+    whole = whole.lstrip("0") or "0"
+    if len(part) > scale or len(whole) > precision - scale:
         raise ValueError(f"at most {precision - scale} digits, and {scale} after the point")
-    return _decimal_text(whole, scale)
+    return f"{whole}.{part.ljust(scale, '0')}" if scale else whole
 
 
 def encode_decimal(text: str) -> bytes:

@@ -126,6 +126,7 @@ BROKEN: dict[str, tuple[Callable[[Any], None], str]] = {
         "a compartment never gets looser",
     ),
     "personal data became sensitive only": (field(5, compartment="sensitive"), "was personal data"),
+    "stricter without default": (field(0, compartment="sensitive"), "it needs a default"),
     "mandatory now": (field(5, mandatory_on="personal"), "mandatory now"),
     "a new rule": (lambda schema: schema.update(rules=[RULE]), "a rule over name"),
     "compartments in another order": (
@@ -168,7 +169,7 @@ COMPATIBLE: dict[str, tuple[Callable[[Any], None], dict[str, Any]]] = {
     "a double": (field(3, type="double"), {"count": 3.0}),
     "longer": (field(0, max_length=400), {}),
     "no pattern": (field(4, pattern=...), {}),
-    "stricter compartment": (field(0, compartment="sensitive"), {}),
+    "stricter compartment": (field(0, compartment="sensitive", type=["null", "string"], default=None), {}),
     "a rule over new fields": (
         lambda schema: (
             add(type=["null", "int"], default=None)(schema),
@@ -196,11 +197,29 @@ def test_a_compatible_version_reads_the_old_one(case: str, released: Path) -> No
 def test_a_field_that_was_closed_is_not_shown_to_those_who_held_it_open(released: Path) -> None:
     old = Catalog.load(released).get("made.up")
     core = old.encode(old.validate(BODY))[0]
-    new = Catalog.load(write(released, newer(field(0, compartment="sensitive")))).get("made.up")
+    new = Catalog.load(write(released, newer(COMPATIBLE["stricter compartment"][0]))).get("made.up")
     assert new.read({CORE: core}, 1) == {
         "kind": "ONE", "code": "A", "count": 3, "form": "X",
     }  # fmt: skip
     assert old.read({CORE: core}, 1)["text"] == "x"
+
+
+def test_a_record_that_a_holder_sees_only_now_has_its_defaults(tmp_path: Path) -> None:
+    inner = [{"name": "open", "type": "string", "compartment": "core", "doc": "x"}]
+    record = {"name": "record", "type": {"type": "record", "name": "Inner", "fields": inner}, "compartment": "core"}
+    before = {**OLD, "fields": [*OLD["fields"], {**record, "doc": "x"}]}
+    root = write(tmp_path, before)
+    freeze(root)
+    old = Catalog.load(root).get("made.up")
+    sections = dict(zip(old.compartments, old.encode(old.validate({**BODY, "record": {"open": "x"}})), strict=True))
+    after = copy.deepcopy(before)
+    after["version"] = 2
+    after["fields"][7]["type"]["fields"].append(
+        {"name": "closed", "type": ["null", "string"], "default": None, "compartment": "sensitive", "doc": "x"}
+    )
+    new = Catalog.load(write(root, after)).get("made.up")
+    assert new.read({SENSITIVE: sections[SENSITIVE]}, 1)["record"] == {"closed": None}
+    assert new.read(sections, 1)["record"] == {"open": "x", "closed": None}
 
 
 def test_the_new_version_s_bytes_are_its_own(released: Path) -> None:
