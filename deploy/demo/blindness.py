@@ -1,0 +1,94 @@
+"""That no serial and no name of the input stands anywhere in the broker's files or in any topic.
+
+Sealed bytes have almost no long readable runs. So the readable runs of a file are cut out first, in one pass, and each
+secret is looked for in them, as it is and in lower case. A secret that was put into a copy of a broker's file by hand
+must be found, or the search itself proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+SHORTEST = 6
+"""Shorter serials (``A12``) stand in random bytes by chance, and would say nothing."""
+
+_READABLE = re.compile(rb"[\x20-\x7e]{%d,}" % SHORTEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A secret, and the file or topic where it stands."""
+
+    secret: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What was looked for, through how much, and what was found."""
+
+    secrets: int
+    files: int
+    bytes: int
+    records: int
+    found: tuple[Found, ...]
+
+
+class Secrets:
+    """Serials and names, ready to be looked for: each by its longest part in ASCII. Those shorter are left out."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        parts = {text.strip(): max(_readable(text.strip().encode()), key=len, default=b"") for text in texts}
+        self._patterns = tuple(sorted((text, part.lower()) for text, part in parts.items() if part))
+
+    def __len__(self) -> int:
+        return len(self._patterns)
+
+    def middle(self) -> str:
+        """One of them, the same each time."""
+        return self._patterns[len(self) // 2][0]
+
+    def within(self, content: bytes, place: str) -> list[Found]:
+        """Each secret that stands in ``content``, in any case of letters."""
+        runs = b"\n".join(_readable(content)).lower()
+        return [Found(text, place) for text, pattern in self._patterns if pattern in runs] if runs else []
+
+
+def search_files(folder: Path, secrets: Secrets) -> Search:
+    """Looks through every file below ``folder``: segments, indexes, logs, state."""
+    found: list[Found] = []
+    files = size = 0
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        files += 1
+        size += len(content)
+        found += secrets.within(content, str(path.relative_to(folder)))
+    return Search(len(secrets), files, size, 0, tuple(found))
+
+
+def search_records(records: Iterable[tuple[str, bytes]], secrets: Secrets) -> Search:
+    """Looks through records: where each stands (topic, partition, offset), and its key, headers and value in one."""
+    found: list[Found] = []
+    count = size = 0
+    for place, content in records:
+        count += 1
+        size += len(content)
+        found += secrets.within(content, place)
+    return Search(len(secrets), 0, size, count, tuple(found))
+
+
+def finds_planted(folder: Path, secrets: Secrets) -> bool:
+    """Whether a secret, put into the largest file's bytes at an odd place, is found: the search's own test."""
+    largest = max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    content = largest.read_bytes()
+    middle = len(content) // 2 + 1
+    secret = secrets.middle()
+    planted = content[:middle] + secret.encode() + content[middle:]
+    return any(found.secret == secret for found in secrets.within(planted, largest.name))
+
+
+def _readable(content: bytes) -> list[bytes]:
+    return _READABLE.findall(content)

@@ -1,0 +1,121 @@
+"""What happens in the demo: registers are taken in, agencies answer, a file is mended, and somebody tampers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from deploy.demo.flow import Sample, wait_quiet
+from deploy.demo.sites import SITES
+from deploy.demo.stack import ROOT, Stack
+from examples.answers import write_answers
+from hub.adapters.kafka import KafkaProducer
+from hub.adapters.kafka_reader import read_topic
+from hub.model import AgencyId
+from hub.ports import IncomingRecord, OutgoingRecord
+from hub.topics import ingest_topic
+
+EXAMPLES = ROOT / "examples"
+ANSWERS = (("ATF", "acks"), ("ATF", "traces"), ("CCGIU", "referrals"), ("CCGIU", "hits"))
+"""Who answers what: examples/answers.py works the answers out of what the agency received."""
+
+MENDED = ("JCF", "traces-2020-2024.csv", 61)
+"""The row of the file that a clerk mends before handing the whole file in again."""
+
+Say = Callable[[str], None]
+
+
+def run_scenario(stack: Stack, say: Say) -> list[Sample]:
+    """Runs it to its end; the metrics at rest."""
+    say("the agencies' files are put into their sites' in-boxes")
+    for site in SITES:
+        for path in sorted((EXAMPLES / site.agency).glob("*.*")) if (EXAMPLES / site.agency).is_dir() else ():
+            hand_in(stack, site.agency, path.name, path.read_bytes())
+    _rest(stack)
+    say("ATF and CCGIU answer what they received")
+    for agency, kind in ANSWERS:
+        folder = stack.site(AgencyId(agency))
+        write_answers(kind, folder / "received.db", folder / "in" / f"answers-{kind}.jsonl")
+    _rest(stack)
+    say("a clerk of JCF mends a rejected row and hands the whole file in again")
+    agency, name, row = MENDED
+    hand_in(stack, AgencyId(agency), f"{Path(name).stem}-mended.csv", mend((EXAMPLES / agency / name).read_bytes(), row))
+    return _rest(stack)
+
+
+def hand_in(stack: Stack, agency: AgencyId, name: str, content: bytes) -> None:
+    """Into the in-box under a name that the site leaves alone, and then under its own."""
+    folder = stack.site(agency) / "in"
+    draft = folder / f"{name}.tmp"
+    draft.write_bytes(content)
+    os.replace(draft, folder / name)
+
+
+def mend(content: bytes, row: int) -> bytes:
+    """The file with a good date of recovery in row ``row`` (1 is the first after the heading); nothing else changes."""
+    text = content.decode("utf-8", errors="surrogateescape")
+    lines = text.splitlines(keepends=True)
+    columns = next(csv.reader(lines[:1], delimiter=_delimiter(lines[0])))
+    place = columns.index("Recovery Date")
+    start = sum(1 for _ in lines[:row])
+    cells = next(csv.reader([lines[start]], delimiter=_delimiter(lines[0])))
+    cells[place] = "03/15/2021"
+    out = io.StringIO()
+    csv.writer(out, delimiter=_delimiter(lines[0]), lineterminator=_ending(lines[start])).writerow(cells)
+    return "".join([*lines[:start], out.getvalue(), *lines[start + 1 :]]).encode("utf-8", errors="surrogateescape")
+
+
+async def tamper(stack: Stack, samples: list[Sample]) -> list[str]:
+    """Three attempts by whoever runs the broker, who alone could write there. What each is, in words."""
+    jcf, hnp = AgencyId("JCF"), AgencyId("HNP")
+    genuine = await _first_bundle(stack, jcf)
+    flipped = bytearray(genuine.value)
+    flipped[len(flipped) // 2] ^= 1
+    producer = KafkaProducer(stack.broker.bootstrap, stack.broker.operator)
+    await producer.start()
+    try:
+        await producer.send(
+            [
+                OutgoingRecord(ingest_topic(jcf), genuine.key, bytes(flipped)),
+                OutgoingRecord(ingest_topic(hnp), genuine.key, genuine.value),
+                OutgoingRecord(ingest_topic(jcf), genuine.key, genuine.value[:-1]),
+            ]
+        )
+    finally:
+        await producer.stop()
+    return ["a bundle of JCF's with one bit changed", "JCF's bundle as if HNP had sent it", "a bundle cut short"]
+
+
+async def _first_bundle(stack: Stack, agency: AgencyId) -> IncomingRecord:
+    """A bundle with events that the agency published; heartbeats are smaller than any of those."""
+    largest: IncomingRecord | None = None
+    async for record in read_topic(stack.broker.bootstrap, stack.broker.operator, ingest_topic(agency)):
+        if largest is None or len(record.value) > len(largest.value):
+            largest = record
+    if largest is None:
+        raise LookupError(f"{agency} published nothing")
+    return largest
+
+
+def _rest(stack: Stack) -> list[Sample]:
+    return wait_quiet(stack.services.values(), [stack.site(site.agency) / "in" for site in SITES])
+
+
+def _delimiter(heading: str) -> str:
+    return max(",;\t", key=heading.count)
+
+
+def _ending(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :]
+
+
+def expected_rows() -> dict[str, dict[str, object]]:
+    """What each file of the examples holds, by ``AGENCY/name``: rows, events, and which rows are bad."""
+    found: dict[str, dict[str, object]] = json.loads((EXAMPLES / "expected.json").read_text(encoding="utf-8"))
+    return found
+
+
