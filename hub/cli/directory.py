@@ -143,7 +143,7 @@ def show(snapshot: Path, root_file: Path, at_least: int, as_json: bool) -> None:
     console = Console(highlight=False)
     console.print(f"{_line(directory)}; signed by {', '.join(signed)}; expires {_day(directory.expires_at_ms)}")
     console.print(_table("Agencies", agencies))
-    console.print(_table("Agreements", agreements))
+    console.print(_table("Agreements", [_agreement_text(row) for row in agreements]))
 
 
 def _verified(snapshot: Path, root_file: Path, at_least: int) -> tuple[Directory, list[str]]:
@@ -237,6 +237,16 @@ def _agreement_row(agreement: Agreement) -> dict[str, Any]:
         "begins": _day(agreement.not_before_ms),
         "ends": _day(agreement.not_after_ms),
         "reference": agreement.reference,
+    }
+
+
+def _agreement_text(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for a terminal of 80 columns."""
+    what = [", ".join(row["types"]), ", ".join(row["compartments"]), ", ".join(row["purposes"])]
+    return {
+        "agreement": row["agreement"],
+        "parties": f"{row['from']} to {row['to']}",
+        "covers": [*what, f"up to {row['max_handling']}, {row['begins']} to {row['ends']}"],
     }
 
 
