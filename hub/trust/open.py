@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -82,15 +82,15 @@ class Delivered:
     signing_key_id: bytes
     policy_version: str
     head_hash: bytes
-    header_hashes: Sequence[bytes]
+    header_hashes: Sequence[bytes] = field(repr=False)
     is_heartbeat: bool
     stamp: Stamp
     """What ``hub.trust.sequence`` wants for step 6."""
-    _head: Head
-    _entry: Entry
-    _headers: HeaderBlock
-    _numbers: tuple[int, ...]
-    _ciphertexts: Sequence[bytes]
+    _head: Head = field(repr=False)
+    _entry: Entry = field(repr=False)
+    _headers: HeaderBlock = field(repr=False)
+    _numbers: tuple[int, ...] = field(repr=False)
+    _ciphertexts: Sequence[bytes] = field(repr=False)
 
     @property
     def event_ids(self) -> tuple[EventId, ...]:
@@ -115,6 +115,10 @@ class OpenedSections(NamedTuple):
     expires_at_ms: int
     header_hash: bytes
     sections: Mapping[Compartment, bytes]
+
+    def __repr__(self) -> str:
+        """Without the plaintext: in no log."""
+        return f"OpenedSections({self.event_id.hex()}, {', '.join(self.sections)})"
 
 
 class Opener:

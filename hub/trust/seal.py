@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from hub.errors import ConfigError, InvariantError, RejectedError
@@ -69,7 +69,7 @@ class Draft:
     correlation_id: bytes
     in_reply_to: EventRef | None
     expires_at_ms: int
-    sections: tuple[bytes, ...]
+    sections: tuple[bytes, ...] = field(repr=False)  # plaintext: in no log
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Group:
 class SealedRecord:
     """One ingest record. ``key`` is the instance: one partition, one order (spec 8.4)."""
 
-    value: bytes
+    value: bytes = field(repr=False)
     key: bytes
     events: tuple[EventId, ...]
     recipients: tuple[AgencyId, ...]

@@ -283,3 +283,15 @@ def test_nothing_leaves_where_one_event_of_many_is_wrong() -> None:
     with pytest.raises(RejectedError) as caught:
         opener.open(delivered)
     assert b"oneone" not in repr(caught.value.args).encode() + repr(caught.value.details).encode()
+
+
+def test_no_plaintext_in_a_repr() -> None:
+    secret = draft(size=64)
+    stage = Stage()
+    sealed = stage.seal([dataclasses.replace(group(), drafts=[secret])])
+    delivered = verify(stage.verify(sealed.records[0].value).delivery(ATF), stage=stage)
+    opened = stage.opener(ATF).open(delivered)
+    for shown in (secret, sealed, delivered, opened):
+        assert not any(repr(section)[2:-1] in repr(shown) for section in secret.sections)
+        assert len(repr(shown)) < 2000
+    assert repr(opened) == f"(OpenedSections({secret.event_id.hex()}, core, personal, sensitive),)"
