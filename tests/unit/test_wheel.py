@@ -46,3 +46,9 @@ def test_every_schema_loads_from_the_wheel(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [*catalog().names(), str(len(catalog().code_lists))]
+
+
+def test_every_mapping_profile_is_in_it(unpacked: Path) -> None:
+    here = {path.name for path in (ROOT / "connectors" / "profiles").glob("*.yaml")}
+    assert here
+    assert here == {path.name for path in (unpacked / "connectors" / "profiles").glob("*.yaml")}

@@ -60,5 +60,11 @@ def test_a_runaway_quote_stops_at_the_limit() -> None:
     assert len(found) == MAX_RECORD_LINES * 2 + 1
 
 
+def test_a_quote_that_is_closed_far_away_is_taken_for_unclosed() -> None:
+    text = 'a,"b\n' + "c,d\n" * MAX_RECORD_LINES + '"\n'
+    assert cells(text)[0] == (1, 1, ('a,"b',), True)
+    assert cells(text)[1] == (2, 2, ("c", "d"), False)
+
+
 def test_only_real_line_ends_split() -> None:
     assert split_lines("a\u2028b\x0cc\x85d\re\nf\r\n") == ["a\u2028b\x0cc\x85d\n", "e\n", "f\n"]
