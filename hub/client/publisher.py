@@ -106,7 +106,8 @@ class Publisher:
         limits: PublisherLimits | None = None,
     ) -> None:
         self.agency = agency
-        self._catalog = catalog
+        self.catalog = catalog
+        """The event types that it publishes."""
         self._policy = policy
         self._directory = directory
         self._producer = producer
@@ -145,7 +146,7 @@ class Publisher:
             raise
         say("outbox.opened", agency=self.agency, records=depth.records, bytes=depth.bytes)
         self._facts.show_depth(depth)
-        self._preparer = Preparer(catalog=self._catalog, policy=self._policy, salt=salt)
+        self._preparer = Preparer(catalog=self.catalog, policy=self._policy, salt=salt)
         self._changes = Changes()
         self._sender = Sender(
             topic=ingest_topic(self.agency),

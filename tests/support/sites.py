@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from hub.adapters.memory import MemoryBroker
@@ -142,11 +143,17 @@ def make_world() -> World:
     return world
 
 
+@cache
+def first_directory() -> Directory:
+    """What :func:`make_world` signs at first: once for a test run."""
+    return make_world().directory()
+
+
 @dataclass
 class Net:
     """One hub. ``outboxes`` and ``inboxes`` outlive the objects that open them, as files do."""
 
-    world: World = field(default_factory=make_world)
+    world: World = None  # type: ignore[assignment]  # None: make_world()
     clock: JumpingClock = field(default_factory=JumpingClock)
     observer: MemoryObserver = field(default_factory=MemoryObserver)
     release: str = RELEASE
@@ -156,9 +163,11 @@ class Net:
     refused: list[HubError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        directory = first_directory() if self.world is None else self.world.directory()
+        self.world = self.world or make_world()
         topics = {name: 1 for agency in self.world.keys for name in (ingest_topic(agency), deliver_topic(agency))}
         self.broker = MemoryBroker(topics, now_ms=self.clock.now_ms)
-        self.directory = GivenDirectory(self.world.directory())
+        self.directory = GivenDirectory(directory)
         self._routed: dict[AgencyId, int] = {}
         self._flushes = FlushCache()
 

@@ -26,6 +26,8 @@ from hub.errors import BusNotAuthorized, RejectedError
 from hub.model import AgencyId, EventRef, new_event_id
 from hub.ports import OutgoingRecord
 from hub.trust.directory import DirectoryExpired
+from hub.wire.bundle import parse_ingest
+from hub.wire.frames import parse_flush
 from tests.support.sites import ATF, CCGIU, JCF, QUICK, RSS, ListSink, Net, trace
 
 REPLY = new_event_id(1, b"0123456789")
@@ -354,6 +356,17 @@ async def test_a_directory_that_changes_while_an_event_waits_decides_anew(net: N
     assert isinstance(first, Published)
     assert first.recipients == (ATF,)
     assert isinstance(second, NobodyReleased)
+
+
+async def test_the_next_flush_is_made_under_the_newer_directory(net: Net) -> None:
+    async with net.publisher() as publisher:
+        await publisher.publish(trace(1))
+        net.world.version += 1
+        newer = net.update_directory()
+        await publisher.publish(trace(2))
+        await publisher.drain()
+    flushes = [parse_flush(parse_ingest(record.value).proof.flush) for record in net.sent()]
+    assert [flush.directory_version for flush in flushes] == [newer.version - 1, newer.version]
 
 
 async def test_a_cancelled_call_takes_its_event_with_it(net: Net) -> None:

@@ -218,7 +218,7 @@ async def test_an_event_that_the_catalog_refuses_does_not_take_the_others_with_i
 
     class Careless:
         def __init__(self) -> None:
-            self._catalog = net.publisher()._catalog
+            self._catalog = net.publisher().catalog
 
         def names(self) -> tuple[str, ...]:
             return self._catalog.names()
@@ -238,7 +238,7 @@ async def test_an_event_that_the_catalog_refuses_does_not_take_the_others_with_i
             return Type
 
     publisher = net.publisher()
-    publisher._catalog = Careless()  # type: ignore[assignment]
+    publisher.catalog = Careless()  # type: ignore[assignment]
     bad = replace(trace(2), body={**trace(2).body, "ori": "?"})
     async with publisher:
         answers = await publisher.publish_many([(trace(1), None), (bad, None), (trace(3), None)])
@@ -261,7 +261,7 @@ async def test_a_type_that_the_catalog_does_not_have_is_refused_and_is_no_gap(ne
 
     class Older:
         def get(self, name: str) -> object:
-            return net.publisher()._catalog.get(name.replace("trace", "older"))
+            return net.publisher().catalog.get(name.replace("trace", "older"))
 
     sink = ListSink()
     await net.receive(sink, using=Older())  # type: ignore[arg-type]
