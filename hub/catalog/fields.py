@@ -118,6 +118,8 @@ class Field:
     constraints: Mapping[str, Any]
     personal: bool
     doc: str
+    char_codes: tuple[frozenset[str], ...] = ()
+    """For a text that is coded by its characters: the codes that each of them, in its place, may have."""
 
 
 def walk(record: Record) -> Iterator[Node]:
@@ -160,6 +162,7 @@ def _field(node: Node, path: str, kind: str, scalar: Scalar | None, constraints:
         constraints=MappingProxyType(constraints),
         personal=node.personal,
         doc=node.doc,
+        char_codes=scalar.char_codes if scalar is not None else (),
     )
 
 

@@ -40,6 +40,10 @@ def _check_possible(part: Part, field: FieldLike, value: Any, text: str) -> None
     pattern = field.constraints.get("pattern")
     if pattern is not None and not re.fullmatch(pattern, text):
         raise part.fault(f"{text!r} can never stand in {field.path}, which has the form {pattern}")
+    for number, (character, codes) in enumerate(zip(text, field.char_codes, strict=False), 1):
+        if character not in codes:
+            known = ", ".join(sorted(codes))
+            raise part.fault(f"{text!r} can never stand in {field.path}: character {number} is one of {known}")
     longest = field.constraints.get("max_length")
     if longest is not None and len(text) > longest:
         raise part.fault(f"{text[:20]!r}... can never stand in {field.path}, which has at most {longest} characters")

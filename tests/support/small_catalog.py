@@ -21,6 +21,7 @@ class SmallField:
     kind: str
     codes: frozenset[str] | None = None
     constraints: Mapping[str, Any] = field(default_factory=dict)
+    char_codes: tuple[frozenset[str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ SMALL_CATALOG = SmallCatalog(
             SmallField("firearms[].serial_raw", "string", constraints={"max_length": 40}),
             SmallField("firearms[].serial_status", "enum", STATUSES),
             SmallField("firearms[].barrel_mm", "int"),
+            SmallField("firearms[].type", "string", char_codes=(frozenset("PR"), frozenset("IR"))),
             SmallField("firearms[].marks", "array"),
             SmallField("firearms[].marks[].place", "string", constraints={"max_length": 40}),
         ),

@@ -197,6 +197,7 @@ def test_truth_tables(word: str) -> None:
         ("any_item: owner\nwhere: {field: name, exists: true}", 1, "not a list of records"),
         ("any_item: firearms\nwhere:\n  field: serial_rw\n  exists: true", 3, "did you mean 'serial_raw'"),
         ("any_item: firearms\nwhere:\n  field: kind\n  exists: true", 3, "of an item of firearms"),
+        ("any_item: firearms\nwhere: {field: type, equals: PX}", 2, "character 2 is one of I, R"),
         ("field: owner\nequals: X", 2, "is a record"),
         ("field: kind\nat_least: LOST", 2, "no more and less"),
         ("field: kind\ncontains: LO", 2, "no free text"),
