@@ -27,6 +27,8 @@ from hub.catalog import Catalog
 from hub.document import encode_document
 from hub.model import OpenedEvent
 
+_OTHER_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
 
 class SinkFileShorter(ConnectorInvalid):
     """The file has fewer bytes than were marked as written: someone changed it, or it is another file."""
@@ -102,11 +104,7 @@ class JsonlSink:
             number += 1
 
     def _write(self, events: Sequence[OpenedEvent]) -> dict[str, Any]:
-        lines = [
-            json.dumps(encode_document(event, self._catalog), ensure_ascii=False, separators=(",", ":"))
-            for event in events
-        ]
-        data = "".join(line + "\n" for line in lines).encode()
+        data = "".join(encode_line(encode_document(event, self._catalog)) for event in events).encode()
         try:
             if self._rotate is not None and self._bytes >= self._rotate:
                 self._next_file()
@@ -136,6 +134,11 @@ class JsonlSink:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def encode_line(document: dict[str, Any]) -> str:
+    """One line. Characters that some readers take for the end of a line (``str.splitlines`` does) are escaped."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).translate(_OTHER_LINE_ENDS) + "\n"
 
 
 def _set_aside(path: Path) -> None:

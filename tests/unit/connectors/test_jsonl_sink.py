@@ -116,6 +116,14 @@ async def test_only_its_owner_reads_it(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+def test_a_line_is_one_line_for_every_reader() -> None:
+    document = {"text": "Né\u2028a\u2029b\x85c\nd\re\x0bf"}
+    line = jsonl_sink.encode_line(document)
+    assert len(line.splitlines()) == 1
+    assert "Né" in line
+    assert json.loads(line) == document
+
+
 def test_it_is_built_of_settings(tmp_path: Path) -> None:
     sink = jsonl_sink.connector.build({"path": "out.jsonl"}, connector_context(tmp_path, "files"))
     assert isinstance(sink, JsonlSink)
