@@ -13,7 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hub.model import AgencyId, Decision, Handling, NameInvalid, OpenedEvent, Priority, Purpose, Route, parse_handling
+from hub.model import (
+    HUB,
+    AgencyId,
+    Decision,
+    Handling,
+    NameInvalid,
+    OpenedEvent,
+    Priority,
+    Purpose,
+    Route,
+    parse_handling,
+)
 from hub.policy.agreement import HUB_NOTICE
 from hub.policy.condition import Condition, Verdict, compile_condition
 from hub.policy.facts import Scope, event_scope, read_facts
@@ -71,6 +82,8 @@ class Subscription:
     agency: AgencyId
     file: str
     clauses: tuple[Clause, ...]
+    hub: AgencyId = HUB
+    """Whose ``hub.notice`` is taken without asking. Anyone else's would be no notice of the hub."""
 
     @property
     def has_content(self) -> bool:
@@ -79,7 +92,7 @@ class Subscription:
 
     def decide_labels(self, publisher: AgencyId, route: Route) -> Decision:
         """Whether the recipient asked for events of this publisher and route. Never raises."""
-        if route.event_type == HUB_NOTICE:
+        if route.event_type == HUB_NOTICE and publisher == self.hub:
             return Decision(True, "subscription.hub_notice", f"{HUB_NOTICE} needs no subscription", "built-in")
         for clause in self.clauses:
             if clause.wants(publisher, route):
@@ -153,7 +166,8 @@ def _verdict(clause: Clause, event: OpenedEvent) -> Verdict:
 class Subscriptions(Mapping[AgencyId, Subscription]):
     """The hub's parts of all subscriptions, by agency. Who is not in it asked for nothing."""
 
-    def __init__(self, found: Mapping[AgencyId, Subscription]) -> None:
+    def __init__(self, found: Mapping[AgencyId, Subscription], hub: AgencyId = HUB) -> None:
+        self._hub = hub
         self._found = dict(sorted(found.items()))
 
     def __getitem__(self, agency: AgencyId) -> Subscription:
@@ -170,13 +184,13 @@ class Subscriptions(Mapping[AgencyId, Subscription]):
         found = self._found.get(recipient)
         if found is not None:
             return found.decide_labels(publisher, route)
-        if route.event_type == HUB_NOTICE:
+        if route.event_type == HUB_NOTICE and publisher == self._hub:
             return Decision(True, "subscription.hub_notice", f"{HUB_NOTICE} needs no subscription", "built-in")
         return Decision(False, "subscription.none", f"{recipient} has no subscription: it gets nothing")
 
     @classmethod
     def load_folder(
-        cls, folder: Path, catalog: CatalogLike, *, agencies: Collection[str] | None = None
+        cls, folder: Path, catalog: CatalogLike, *, agencies: Collection[str] | None = None, hub: AgencyId = HUB
     ) -> Subscriptions:
         """Every ``<AGENCY>.yaml`` of ``folder``, hub's parts. Raises ``PolicyInvalid`` with file and line.
 
@@ -186,7 +200,7 @@ class Subscriptions(Mapping[AgencyId, Subscription]):
         if not folder.is_dir():
             raise PolicyInvalid(f"{folder}: there is no such folder of subscriptions", file=str(folder))
         for path in sorted(folder.glob("*.yaml")):
-            subscription = load_subscription(path, catalog, agencies=agencies)
+            subscription = load_subscription(path, catalog, agencies=agencies, hub=hub)
             if path.stem != subscription.agency:
                 raise PolicyInvalid(
                     f"{path}: it is {subscription.agency}'s, so its name must be {subscription.agency}.yaml",
@@ -199,23 +213,30 @@ class Subscriptions(Mapping[AgencyId, Subscription]):
                     file=str(path),
                 )
             found[subscription.agency] = subscription
-        return cls(found)
+        return cls(found, hub)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def load_subscription(path: Path, catalog: CatalogLike, *, agencies: Collection[str] | None = None) -> Subscription:
+def load_subscription(
+    path: Path, catalog: CatalogLike, *, agencies: Collection[str] | None = None, hub: AgencyId = HUB
+) -> Subscription:
     """The subscription in the file at ``path``. Raises ``PolicyInvalid`` (a ``ConfigError``) with file and line."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyInvalid(f"{path}: cannot be read: {error}", file=str(path)) from error
-    return parse_subscription(text, catalog, file=path.name, agencies=agencies)
+    return parse_subscription(text, catalog, file=path.name, agencies=agencies, hub=hub)
 
 
 def parse_subscription(
-    text: str, catalog: CatalogLike, *, file: str = "subscription.yaml", agencies: Collection[str] | None = None
+    text: str,
+    catalog: CatalogLike,
+    *,
+    file: str = "subscription.yaml",
+    agencies: Collection[str] | None = None,
+    hub: AgencyId = HUB,
 ) -> Subscription:
     """A subscription from YAML text. ``agencies`` are those of the directory, where it is at hand.
 
@@ -232,7 +253,7 @@ def parse_subscription(
         if clause.name in names:
             raise PolicyInvalid(f"{clause.place}: the clause {clause.name!r} stands at {names[clause.name]} already")
         names[clause.name] = clause.place
-    return Subscription(read_agency(root["agency"], agencies), file, clauses)
+    return Subscription(read_agency(root["agency"], agencies), file, clauses, hub)
 
 
 def _read_clause(part: Part, types: Mapping[str, TypeLike], agencies: Collection[str] | None) -> Clause:

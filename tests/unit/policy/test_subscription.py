@@ -62,6 +62,7 @@ def opened(body: dict[str, Any], *, publisher: AgencyId = JCF, **labels: Any) ->
         (RSS, {"event_type": "case.update", "priority": Priority.ROUTINE}, "subscription.asked"),
         (JCF, {"event_type": "trace.request"}, "subscription.labels"),
         (HUB, {"event_type": "hub.notice"}, "subscription.hub_notice"),
+        (JCF, {"event_type": "hub.notice"}, "subscription.labels"),
     ],
 )
 def test_by_labels(publisher: AgencyId, labels: dict[str, Any], code: str) -> None:
@@ -144,6 +145,7 @@ class TestFolder:
         assert found.decide_labels(ATF, JCF, route()).allowed
         assert found.decide_labels(RSS, JCF, route()).code == "subscription.none"
         assert found.decide_labels(RSS, HUB, route("hub.notice")).allowed
+        assert found.decide_labels(RSS, JCF, route("hub.notice")).code == "subscription.none"
         assert RSS not in found
 
     def test_content_is_not_told_to_the_hub(self, tmp_path: Path) -> None:
