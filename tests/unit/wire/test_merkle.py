@@ -84,3 +84,9 @@ def test_refuses_index_length_and_root() -> None:
         verify_inclusion(leaves[2], 2, 6, path, bytes(32))
     with pytest.raises(IndexError):
         inclusion_path(levels, 6)
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_a_leaf_and_a_root_are_hashes(length: int) -> None:
+    with pytest.raises(PathInvalid, match="not a SHA-256"):
+        verify_inclusion(bytes(length), 0, 1, (), bytes(length))
