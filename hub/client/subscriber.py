@@ -204,16 +204,15 @@ class Subscriber:
     async def _step(self) -> None:
         self._doing = "poll"
         records = await self._consumer.poll(max_records=self._limits.batch_records, wait=self._limits.poll_wait)
-        generation = self._consumer.generation()
         if records:
-            await self._handle(records, generation)
+            await self._handle(records)
         elif self._watch.open:
             await self._store(Received(), {})
         await self._release_waits()
         await self._show_lag()
         self._facts.stepped(len(self._waits))
 
-    async def _handle(self, records: Sequence[IncomingRecord], generation: int) -> None:
+    async def _handle(self, records: Sequence[IncomingRecord]) -> None:
         self._doing = "directory"
         directory = self._directory.current()
         self._doing = "open"
@@ -225,7 +224,7 @@ class Subscriber:
         if written.refused:
             events = [event for event in events if event.ref not in written.refused]
         self._facts.stored(records, received, events)
-        await self._commit(received, generation)
+        await self._commit(received)
         await self._hold(received)
 
     def _read(self, records: Sequence[IncomingRecord], directory: Directory) -> Received:
@@ -233,12 +232,9 @@ class Subscriber:
         given_up = {position for position, wait in self._waits.items() if now - wait.since >= _GIVE_UP}
         return self._receiver.read(records, directory=directory, now_ms=self._clock.now_ms(), given_up=given_up)
 
-    async def _commit(self, received: Received, generation: int) -> None:
+    async def _commit(self, received: Received) -> None:
         """Offsets after all else. After a rebalance they are not ours: what was read comes again and is dropped."""
         if not received.next_offsets:
-            return
-        if self._consumer.generation() != generation:
-            say("subscriber.rebalanced", agency=self.agency)
             return
         self._doing = "commit"
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,24 @@ async def test_a_failure_between_any_two_steps_doubles_nothing(net: Net, failing
     await net.receive(one, two, inbox=inbox, consumer=consumer, limits=replace(QUICK_SUBSCRIBER, batch_records=2))
     assert one.ids == two.ids == ids
     assert net.observer.total("cgi_unavailable_total") >= 1
+
+
+async def test_a_rebalance_in_the_middle_of_a_batch_doubles_nothing(net: Net) -> None:
+    ids = await publish(net, *range(6))
+    await net.route()
+
+    class Disturbing(ListSink):
+        async def write(self, events: Sequence[OpenedEvent]) -> Mapping[str, Any] | None:
+            if len(self.events) == 2:
+                other = net.broker.consumer(group="ATF.main", topics=[deliver_topic(ATF)])
+                await other.start()
+                await other.stop()
+            return await super().write(events)
+
+    sink = Disturbing()
+    await net.receive(sink, limits=replace(QUICK_SUBSCRIBER, batch_records=2))
+    assert sink.ids == ids
+    assert net.observer.total("cgi_bundles_total", recipient=ATF, outcome="duplicate") == 2
 
 
 async def test_nothing_is_committed_while_a_sink_is_away(net: Net) -> None:
