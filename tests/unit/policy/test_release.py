@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from hub.model import AgencyId, Decision, Event, EventId, EventRef
+from hub.policy import release as release_module
+from hub.policy import source as source_module
 from hub.policy.release import Release, ReleaseTypeUnknown, load_release, parse_release
 from hub.policy.source import PolicyInvalid
 from tests.support.small_catalog import SMALL_CATALOG, an_event, firearm_body
@@ -251,6 +253,17 @@ class TestMemo:
         assert found.decide(long, ATF) is not found.decide(long, ATF)
         short = an_event(firearm_body(narrative="shop"))
         assert found.decide(short, ATF) is found.decide(short, ATF)
+
+
+def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "allow:\n" + rule("a") + rule("b")
+    monkeypatch.setattr(release_module, "MAX_RULES", 2)
+    assert release(text)
+    with pytest.raises(PolicyInvalid, match="over 2 rules"):
+        release(text + rule("c"))
+    monkeypatch.setattr(source_module, "MAX_POLICY", len(text) - 1)
+    with pytest.raises(PolicyInvalid, match="characters"):
+        release(text)
 
 
 def test_two_thousand_rules_load_in_seconds() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hub.model import HUB, AgencyId, EventId, OpenedEvent, Priority, Purpose, Route, parse_handling
+from hub.policy import subscription as subscription_module
 from hub.policy.source import PolicyInvalid
 from hub.policy.subscription import Subscription, Subscriptions, load_subscription, parse_subscription
 from tests.support.authority import NOW_MS
@@ -163,6 +164,12 @@ class TestFolder:
             Subscriptions.load_folder(tmp_path / "none", SMALL_CATALOG)
         with pytest.raises(PolicyInvalid, match="cannot be read"):
             load_subscription(tmp_path / "none.yaml", SMALL_CATALOG)
+
+
+def test_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscription_module, "MAX_CLAUSES", 1)
+    with pytest.raises(PolicyInvalid, match="over 1 clauses"):
+        subscription()
 
 
 CLAUSE = "agency: ATF\naccept:\n  - name: x\n    types: [firearm.notice]\n    from: [JCF]\n"
