@@ -28,7 +28,7 @@ from connectors.toolkit.errors import ConnectorInvalid
 from connectors.toolkit.files import FileUnavailable, open_private
 from hub.catalog import Catalog, EventType
 from hub.catalog.fields import Node, Record
-from hub.document import encode_document
+from hub.catalog.primitives import decode_timestamp
 from hub.model import OpenedEvent, format_event_id
 
 LABELS = (
@@ -218,24 +218,23 @@ class SqliteSink:
         return row is not None and not set(row[0].split()) <= set(event.granted)
 
     def _values(self, table: Table, event: OpenedEvent) -> list[Any]:
-        document = encode_document(event, self._catalog)
-        reply = document.get("in_reply_to") or {}
+        reply = event.in_reply_to
         values: list[Any] = [
             event.publisher,
-            document["event_id"],
+            format_event_id(event.event_id),
             event.route.schema_version,
-            document["handling"],
-            document["priority"],
-            document["purpose"],
-            document["published_at"],
-            document["expires_at"],
-            document["correlation_id"],
-            reply.get("publisher"),
-            reply.get("event_id"),
+            str(event.route.handling),
+            event.route.priority.value,
+            event.route.purpose.value,
+            decode_timestamp(event.published_at_ms),
+            decode_timestamp(event.expires_at_ms),
+            format_event_id(event.correlation_id),
+            None if reply is None else reply.publisher,
+            None if reply is None else format_event_id(reply.event_id),
             " ".join(event.granted),
             " ".join(event.withheld),
         ]
-        return values + [_cell(_at(document["body"], column.path)) for column in table.columns]
+        return values + [_cell(_at(event.body, column.path)) for column in table.columns]
 
     def _release(self) -> None:
         if self._connection is not None:

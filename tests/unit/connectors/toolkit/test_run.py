@@ -144,6 +144,21 @@ async def test_outcomes_are_counted(tmp_path: Path) -> None:
     assert rows == {"published": 16, "rejected": 4}
 
 
+async def test_a_row_after_the_last_mark_is_reported_once(tmp_path: Path) -> None:
+    report = tmp_path / "n.rejected.jsonl"
+
+    class Careless(Numbers):
+        async def steps(self, position: Position | None) -> AsyncGenerator[Step, None]:
+            if position is None:
+                yield Begin(report)
+                yield Mark({"next": 1})
+            yield Refused(Origin(report, 2, 2), CellMissing("is empty", column="Number"))
+
+    for _ in range(3):
+        await run_source(Careless(report), MemoryPublisher(), ProgressFile(tmp_path / "p.json"))
+    assert len(read_reports(tmp_path)) == 1
+
+
 async def test_a_config_error_stops_the_run(tmp_path: Path) -> None:
     class Broken(MemoryPublisher):
         async def publish_many(self, items: Any) -> Any:
