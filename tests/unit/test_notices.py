@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from hub.catalog import Catalog
 from hub.client.limits import PublisherLimits
 from hub.client.publisher import Publisher
 from hub.errors import BusUnavailable
-from hub.model import HUB, AgencyId, Priority
+from hub.model import HUB, AgencyId, Event, Priority
 from hub.notices import RANGES_A_NOTICE, HubNotices, compose_notices, notice_event
 from hub.policy.decide import ReleasePolicy, hub_release
 from hub.policy.subscription import Subscriptions as NoSubscriptions
@@ -193,3 +194,23 @@ async def test_an_outbox_that_takes_nothing_is_told_to_the_router(world: World, 
         hub.outbox.fail_commits(BusUnavailable("the disk is full"))
         with pytest.raises(BusUnavailable):
             await hub.notices.tell([route(world, Site(world, "JCF").seal(["ATF"]).value)])
+
+
+class Heard:
+    """A publisher that only remembers for whom."""
+
+    def __init__(self) -> None:
+        self.to: list[Collection[AgencyId] | None] = []
+
+    async def publish_many(
+        self, items: Iterable[tuple[Event, str | None]], *, to: Collection[AgencyId] | None = None
+    ) -> list[object]:
+        self.to.append(to)
+        return [None for _ in items]
+
+
+async def test_each_notice_is_published_to_its_recipient_alone(world: World) -> None:
+    heard = Heard()
+    routed = [route(world, Site(world, "JCF").seal(["ATF", "RSS"]).value)]
+    await HubNotices(heard, WorldClock(world), MemoryObserver()).tell(routed)
+    assert sorted(heard.to, key=str) == [["ATF"], ["RSS"]]
