@@ -281,6 +281,7 @@ class TestAgreements:
             ("max_handling", "TLP:PINK", "handling"),
             ("not_after_ms", 0, "never holds"),
             ("agreement_id", "", "agreement id"),
+            ("agreement_id", "MOU\n", "agreement id"),
             ("agreement_id", "MOU-1 #2", "stands twice"),
         ],
     )
