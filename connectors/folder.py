@@ -36,7 +36,7 @@ from connectors.toolkit.errors import FileRejected, FileUnmatched
 from connectors.toolkit.file_steps import FileReader, read_steps
 from connectors.toolkit.files import FileUnavailable, sync_folder
 from connectors.toolkit.report import SUFFIX, report_path
-from connectors.toolkit.source import Begin, Mark, Origin, Position, Refused, Step
+from connectors.toolkit.source import Begin, Idle, Mark, Origin, Position, Refused, Step
 
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", "~")
 MAX_FILES = 10_000
@@ -103,6 +103,7 @@ class Folder:
             if self._settings.once and not settled and not waiting:
                 return
             if self._put_away_count == before:
+                yield Idle()
                 await asyncio.sleep(self._settings.poll_seconds)
 
     async def _read(self, path: Path, reader: FileReader, position: Position | None) -> AsyncGenerator[Step, None]:

@@ -12,7 +12,7 @@ from connectors.toolkit.errors import ConnectorInvalid, FileRejected, ProfileInv
 from connectors.toolkit.progress import ProgressFile
 from connectors.toolkit.report import ErrorReport, report_path
 from connectors.toolkit.run import EventPublisher, SourceRun, Totals
-from connectors.toolkit.source import Begin, Mark, Origin, Position, Refused, Source, Step, Taken
+from connectors.toolkit.source import Begin, Idle, Mark, Origin, Position, Refused, Source, Step, Taken
 
 __all__ = [
     "Connector",
@@ -24,6 +24,7 @@ __all__ = [
     "Refused",
     "Begin",
     "Mark",
+    "Idle",
     "Origin",
     "Position",
     "SourceRun",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from typing import Any, Protocol
 from connectors.toolkit.errors import as_row_errors, first_of
 from connectors.toolkit.progress import ProgressFile
 from connectors.toolkit.report import ErrorReport
-from connectors.toolkit.source import Begin, Mark, Origin, Refused, Source, Taken
+from connectors.toolkit.source import Begin, Idle, Mark, Origin, Refused, Source, Taken
 from hub.errors import RejectedError, UnavailableError
 from hub.model import Event
 from hub.ports import Observer
@@ -107,6 +108,8 @@ class SourceRun:
                 elif isinstance(step, Begin):
                     await self._settle(publisher)
                     await asyncio.to_thread(self._report.begin, step.report)
+                elif isinstance(step, Idle):
+                    self._tell_progress()
                 else:
                     self._gather(step)
         await self._settle(publisher)
@@ -136,6 +139,10 @@ class SourceRun:
             state: dict[str, Any] = {"position": mark.position, "report": self._report.state()}
             await asyncio.to_thread(self._progress.store, state)
         self._taken, self._refused, self._mark = [], [], None
+        self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        self._observer.gauge("cgi_progress_timestamp_seconds", time.time(), worker=self.name)
 
     def _count_taken(self, *, duplicate: bool) -> None:
         outcome = "duplicate" if duplicate else "published"

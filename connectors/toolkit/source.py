@@ -70,7 +70,12 @@ class Mark:
     flush: bool = False
 
 
-Step = Taken | Refused | Begin | Mark
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """There was nothing to do. A source that waits says so at each look: it lives, and is not stuck."""
+
+
+Step = Taken | Refused | Begin | Mark | Idle
 
 
 class Source(Protocol):

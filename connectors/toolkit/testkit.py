@@ -32,10 +32,11 @@ class CheckFailed(AssertionError):
 
 
 class SilentObserver:
-    """Counts and forgets nothing else: ``counters`` by name and labels."""
+    """Keeps ``counters`` by name and labels, and the last of each gauge."""
 
     def __init__(self) -> None:
         self.counters: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+        self.gauges: dict[str, float] = {}
 
     def increment(self, name: str, amount: float = 1, /, **labels: str) -> None:
         place = (name, tuple(sorted(labels.items())))
@@ -45,7 +46,7 @@ class SilentObserver:
         del name, value, labels
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:
-        del name, value, labels
+        self.gauges[" ".join([name, *labels.values()])] = value
 
 
 class MemoryPublisher:

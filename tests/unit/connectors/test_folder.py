@@ -191,6 +191,17 @@ async def test_a_folder_that_is_away_is_waited_for(site: Path) -> None:
             pass
 
 
+async def test_a_folder_that_waits_shows_that_it_lives(site: Path) -> None:
+    observer = SilentObserver()
+    source = SourceRun(make(site, once=False), ProgressFile(site / "p.json"), observer)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(source.run(MemoryPublisher()))
+        async with asyncio.timeout(5):
+            while "cgi_progress_timestamp_seconds under-test" not in observer.gauges:
+                await asyncio.sleep(0.02)
+        task.cancel()
+
+
 def test_settings_are_checked(site: Path) -> None:
     context = connector_context(site)
     with pytest.raises(ConnectorInvalid, match="files"):

@@ -11,7 +11,7 @@ from connectors.csv_file import CsvSettings, FileSource, make_csv
 from connectors.jsonl_sink import JsonlSink
 from connectors.sqlite_sink import SqliteSink
 from connectors.toolkit import ProgressFile, SourceRun
-from connectors.toolkit.testkit import SilentObserver, read_reports
+from connectors.toolkit.testkit import read_reports
 from examples.answers import answer
 from examples.generate import HERE
 from hub.document import parse_document
@@ -40,9 +40,9 @@ def table(path: Path, query: str) -> list[tuple[Any, ...]]:
 async def test_a_register_arrives_whole_where_it_may_and_in_part_where_it_may_not(tmp_path: Path) -> None:
     net, source = Net(), register(tmp_path)
     async with net.publisher(JCF) as publisher:
-        first = await SourceRun(source, ProgressFile(tmp_path / "p.json"), SilentObserver()).run(publisher)
+        first = await SourceRun(source, ProgressFile(tmp_path / "p.json"), net.observer).run(publisher)
         # the site's position is lost, and the file is read again: the Publisher knows the keys
-        again = await SourceRun(source, ProgressFile(tmp_path / "q.json"), SilentObserver()).run(publisher)
+        again = await SourceRun(source, ProgressFile(tmp_path / "q.json"), net.observer).run(publisher)
         await publisher.drain()
     refused = read_reports(tmp_path)
     assert {line["code"] for line in refused} == {"row.date", "row.code_unknown"}
