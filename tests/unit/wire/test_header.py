@@ -73,6 +73,7 @@ def changed(at: int, to: int) -> Callable[[bytes], bytes]:
         (lambda raw: raw[:-72] + (0).to_bytes(4, "big") + raw[-68:], "multiple of 64"),
         (lambda raw: raw[:-36] + (65_600).to_bytes(4, "big") + raw[-32:], "multiple of 64"),
         (lambda raw: raw[:-1], "cut off"),
+        (lambda raw: raw[:10], "cut off"),
         (lambda raw: raw + b"\0", "after the last"),
     ],
 )
