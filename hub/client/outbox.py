@@ -112,8 +112,5 @@ class Outbox(Protocol):
 
 def digest(salt: bytes, *items: bytes) -> bytes:
     """16 bytes of BLAKE2b over ``lp(items)``, keyed with the outbox's salt."""
-    state = hashlib.blake2b(key=salt, digest_size=16)
-    for item in items:
-        state.update(len(item).to_bytes(4, "big"))
-        state.update(item)
-    return state.digest()
+    framed = b"".join([part for item in items for part in (len(item).to_bytes(4, "big"), item)])
+    return hashlib.blake2b(framed, key=salt, digest_size=16).digest()

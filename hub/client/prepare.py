@@ -184,13 +184,10 @@ class Preparer:
     def _content(self, event: Event) -> bytes:
         """What the source said, as it said it: not as encoded, which a newer schema version would change."""
         reply = event.in_reply_to
+        labels = (event.event_type, str(event.handling), event.priority.value, event.purpose.value)
         return digest(
             self._salt,
-            event.event_type.encode(),
-            str(event.handling).encode(),
-            event.priority.value.encode(),
-            event.purpose.value.encode(),
-            str(event.expires_at_ms).encode(),
+            "\n".join((*labels, str(event.expires_at_ms))).encode(),
             event.correlation_id or b"",
             b"" if reply is None else reply.publisher.encode() + reply.event_id,
             _CANONICAL(event.body).encode(),

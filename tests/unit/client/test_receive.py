@@ -73,8 +73,10 @@ def read(net: Net, values: Sequence[bytes]) -> tuple[Received, Receiver]:
 def test_one_number_for_two_bundles_is_an_alarm(net: Net) -> None:
     honest, twin = make_sealer(net), make_sealer(net)
     twin.instance, twin._owner = honest.instance, honest._owner
-    received, receiver = read(net, [deliver(net, honest, draft(1)), deliver(net, twin, draft(2))])
+    first = deliver(net, honest, draft(1))
+    received, receiver = read(net, [first, deliver(net, twin, draft(2)), first])
     assert len(received.arrivals) == 1
+    assert received.bundles[JCF, "trace.request", "duplicate", ""] == 1, "what came first is what is remembered"
     assert [row.code for row in received.rejected] == ["sequence.equivocation"]
     assert received.alarms == {(JCF, "sequence.equivocation"): 1}
     [stream] = receiver.streams
