@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -60,6 +60,8 @@ class RouterLimits:
     """How much a router takes at once, and how long it waits (seconds)."""
 
     max_records: int = 200
+    batch_bytes: int = 32_000_000
+    """Deliveries are made and acknowledged in portions of about so many bytes: a bundle of 900 kB may have 256."""
     poll_wait: float = 0.5
     retry_first: float = 0.2
     retry_most: float = 10.0
@@ -78,6 +80,8 @@ class _Batch:
     done: dict[Position, int] = field(default_factory=dict)
     """For each partition, the offset after the last record that was dealt with."""
     seconds: list[float] = field(default_factory=list)
+    taken: int = 0
+    """How many of the records that were given it has looked at."""
 
 
 @dataclass(slots=True)
@@ -181,31 +185,46 @@ class Router:
         await self._release_due()
         records = await self._consumer.poll(max_records=self._limits.max_records, wait=self._limits.poll_wait)
         self._see_generation()
-        if records:
-            batch = await asyncio.to_thread(self._route_all, records, directory)
+        waiting: set[Position] = set()
+        rest = records
+        while rest:
+            batch = await asyncio.to_thread(self._route_all, rest, directory, waiting)
             await self._settle(batch)
             if batch.done:
                 await self._consumer.commit(batch.done)
             self._count(batch)
-            self._lag.read(records, batch.routed)
+            self._lag.read(rest[: batch.taken], batch.routed)
             await self._hold(batch)
+            waiting |= batch.waiting.keys()
+            rest = rest[batch.taken :]
         self._observer.gauge("cgi_progress_timestamp_seconds", self._clock.now_ms() / 1000, worker=WORKER)
         return len(records)
 
     # --- 1: verify and decide, in a thread ---------------------------------------------------------------------------
 
-    def _route_all(self, records: Sequence[IncomingRecord], directory: Directory) -> _Batch:
-        """Every record in order; behind one that must wait, the rest of its partition is left."""
+    def _route_all(
+        self, records: Sequence[IncomingRecord], directory: Directory, waiting: Collection[Position]
+    ) -> _Batch:
+        """Records in order, as many as make ``batch_bytes`` of deliveries; behind one that must wait, the rest of its
+        partition is left out. ``waiting`` are partitions in which one waits already.
+        """
         batch = _Batch()
+        size = 0
         for record in records:
+            if size >= self._limits.batch_bytes:
+                break
+            batch.taken += 1
             position = (record.topic, record.partition)
-            if position in batch.waiting:
+            if position in batch.waiting or position in waiting:
                 continue
             began = self._clock.monotonic()
             try:
-                batch.routed.append((record, self._route(record, directory)))
+                routed = self._route(record, directory)
+                batch.routed.append((record, routed))
+                size += sum(len(delivery.value) for delivery in routed.deliveries)
             except RejectedError as error:
                 batch.refused.append((record, error))
+                size += len(record.value)
             except UnavailableError as error:
                 batch.waiting[position] = (record.offset, error)
                 continue

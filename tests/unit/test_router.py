@@ -186,6 +186,42 @@ async def test_nothing_is_committed_before_the_notice_is_durable(bench: Bench, w
     assert bench.broker.records("deliver.ATF") == ()
 
 
+async def test_what_is_large_is_delivered_and_committed_in_portions(bench: Bench, world: World) -> None:
+    site = Site(world, "JCF")
+    records = [site.seal(["ATF", "RSS"], events=2) for _ in range(10)]
+    await bench.publish("JCF", *records)
+    portion = 4 * len(records[0].value)
+    router = await bench.start(limits=RouterLimits(batch_bytes=portion, poll_wait=0.01))
+    sent: list[int] = []
+    send = router._producer.send
+
+    async def counted(outgoing: Sequence[OutgoingRecord]) -> None:
+        sent.append(sum(len(record.value) for record in outgoing))
+        await send(outgoing)
+
+    router._producer.send = counted  # type: ignore[method-assign]
+    assert await router.step() == 10
+    assert bench.numbers("ATF") == bench.numbers("RSS") == list(range(1, 11))
+    assert bench.committed() == 10
+    assert len(sent) > 2
+    assert max(sent) <= portion + 2 * len(records[0].value)
+
+
+async def test_a_partition_that_waits_does_so_over_all_portions(bench: Bench, world: World) -> None:
+    world.agree("RSS", "ATF", "trace.request")
+    directory = world.directory()
+    old, other = Site(world, "JCF"), Site(world, "RSS")
+    world.version += 1
+    await bench.publish("JCF", Site(world, "JCF").seal(["ATF"]), old.seal(["ATF"]))
+    await bench.publish("RSS", other.seal(["ATF"]), other.seal(["ATF"]))
+    (waits, behind), (first, second) = bench.broker.records("ingest.JCF"), bench.broker.records("ingest.RSS")
+    router = bench.router(limits=RouterLimits(batch_bytes=1))
+    batch = router._route_all([waits, first, behind, second], directory, ())
+    assert (batch.taken, list(batch.waiting)) == (2, [("ingest.JCF", 0)])
+    batch = router._route_all([behind, second], directory, batch.waiting.keys())
+    assert (batch.taken, batch.done) == (2, {("ingest.RSS", 0): 2})
+
+
 async def test_denials_are_told_and_counted(bench: Bench, world: World) -> None:
     bench.subscriptions = Asking("RSS")
     site = Site(world, "JCF")
