@@ -63,16 +63,23 @@ class Ceremony:
             self._run("keys", "generate", "kem", "--out", f"{own}/kem/kem.key")
             statement += ["--kem", f"{own}/kem/kem.pub"]
         self._run(
-            "keys", "statement", "--agency", agency, *statement, "--until", self._until, "--out", f"{own}/statement.json"
+            "keys",
+            "statement",
+            "--agency",
+            agency,
+            *statement,
+            "--until",
+            self._until,
+            "--out",
+            f"{own}/statement.json",
         )
 
     def _write_draft(self) -> None:
         lines = ["version: 1", f"expires: {self._until}", "agencies:"]
         for agency, name in ((HUB, "The hub"), *((site.agency, site.name) for site in SITES)):
             own = self.site(agency).relative_to(self.folder) / "keys"
-            lines.append(
-                f'  - {{agency: {agency}, name: "{name}", identity: {own}/identity.pub, statement: {own}/statement.json}}'
-            )
+            files = f"identity: {own}/identity.pub, statement: {own}/statement.json"
+            lines.append(f'  - {{agency: {agency}, name: "{name}", {files}}}')
         agreements = (HERE / "agreements.yaml").read_text(encoding="utf-8")
         (self.folder / "directory.yaml").write_text("\n".join(lines) + "\n" + agreements, encoding="utf-8")
 
