@@ -100,7 +100,7 @@ async def route(world: World, events: int, rate: float) -> AsyncIterator[StageRe
             async for records in _batches(consumer, events):
                 futures = []
                 for record in records:
-                    body = fastavro.schemaless_reader(io.BytesIO(record.value), schema, None)
+                    body: Any = fastavro.schemaless_reader(io.BytesIO(record.value), schema, None)
                     for topic in world.plaintext_recipients(body):
                         result.bytes += len(record.value)
                         futures.append(
@@ -121,7 +121,7 @@ async def receive(world: World, events: int, rate: float, agency: str) -> AsyncI
         with measured("receive", events) as result:
             async for records in _batches(consumer, events):
                 for record in records:
-                    body = fastavro.schemaless_reader(io.BytesIO(record.value), schema, None)
+                    body: Any = fastavro.schemaless_reader(io.BytesIO(record.value), schema, None)
                     kind.model.model_validate(body)
                     result.bytes += len(record.value)
                     result.latencies_ms.append(time.time() * 1000 - record.timestamp)

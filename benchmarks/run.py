@@ -67,7 +67,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def _world(folder: Path, broker: BrokerProcess) -> World:
     agencies = (HUB, PUBLISHER, *RECIPIENTS)
-    tls = {agency: broker.authority.issue_client(agency, folder / "tls" / agency) for agency in agencies}
+    tls = {str(agency): broker.authority.issue_client(agency, folder / "tls" / agency) for agency in agencies}
     admin = KafkaAdmin(broker.bootstrap, broker.operator)
     admin.apply(admin.plan(Declaration.load(), agencies))
     world = World(folder, broker.bootstrap, {**tls, "operator": broker.operator}, "base")

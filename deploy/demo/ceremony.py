@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from deploy.demo.sites import SITES, Site
+from deploy.demo.agencies import SITES, Site
 from hub.adapters.tls import TlsFiles
 from hub.cli.main import root as hub_command
 from hub.errors import InvariantError

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo import blindness, refusals, trail
+from deploy.demo.agencies import AGENCIES
 from deploy.demo.flow import Sample, total
 from deploy.demo.received import Holding, holdings
 from deploy.demo.scenario import EXAMPLES, MENDED, expected_rows
-from deploy.demo.sites import AGENCIES
 from deploy.demo.stack import Stack
 from hub.adapters.kafka_reader import read_topic
 from hub.catalog import Catalog
@@ -60,11 +60,7 @@ async def gather(stack: Stack, samples: list[Sample], attempts: list[str]) -> Fi
     in_files = blindness.search_files(stack.broker.data, secrets)
     everything = [(f"{r.topic}/{r.partition}/{r.offset}", _content(r)) async for r in _all_records(stack)]
     in_topics = blindness.search_records(everything, secrets)
-    tried = tuple(
-        await refusals.attempt_all(
-            stack.broker.bootstrap, {str(a): f for a, f in stack.tls.items()}, stack.folder / "stranger"
-        )
-    )
+    tried = tuple(await refusals.attempt_all(stack.broker.bootstrap, stack.tls, stack.folder / "stranger"))
     rejected = rejected_rows(stack)
     verdicts = (
         *_policy_verdicts(found),

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from deploy.demo.agencies import AGENCIES
 from deploy.demo.findings import Findings
 from deploy.demo.received import Holding
-from deploy.demo.sites import AGENCIES
 from deploy.demo.stack import Stack
 
 LEAST_WIDTH = 118

@@ -6,9 +6,10 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from deploy.demo.agencies import SITES
 from deploy.demo.flow import Sample, wait_quiet
-from deploy.demo.sites import SITES
 from deploy.demo.stack import ROOT, Stack
 from examples.answers import write_answers
 from hub.adapters.kafka import KafkaProducer
@@ -90,7 +91,7 @@ def _rest(stack: Stack) -> list[Sample]:
     return wait_quiet(stack.services.values(), [stack.site(site.agency) / "in" for site in SITES])
 
 
-def expected_rows() -> dict[str, dict[str, object]]:
+def expected_rows() -> dict[str, dict[str, Any]]:
     """What each file of the examples holds, by ``AGENCY/name``: rows, events, and which rows are bad."""
-    found: dict[str, dict[str, object]] = json.loads((EXAMPLES / "expected.json").read_text(encoding="utf-8"))
+    found: dict[str, dict[str, Any]] = json.loads((EXAMPLES / "expected.json").read_text(encoding="utf-8"))
     return found

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deploy.demo.agencies import AGENCIES
 from deploy.demo.ceremony import Ceremony, router_toml, write_configurations
 from deploy.demo.service import Service
-from deploy.demo.sites import AGENCIES
 from hub.adapters.broker_process import BrokerProcess
 from hub.adapters.kafka_admin import KafkaAdmin
 from hub.adapters.tls import TlsFiles

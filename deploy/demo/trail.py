@@ -100,7 +100,7 @@ async def _on_ingest(
     """The bundle on JCF's topic, and what the router decides of it: the same pure function, the same files."""
     subscriptions = Subscriptions.load_folder(stack.site(HUB) / "subscriptions", catalog)
     async for record in read_topic(stack.broker.bootstrap, stack.broker.operator, ingest_topic(PUBLISHER)):
-        if event_id in record.value:
+        if bytes(event_id) in record.value:
             routed = route_bundle(
                 record.value,
                 owner=PUBLISHER,
@@ -140,7 +140,7 @@ def _at_router(routed: Routed) -> Stop:
 
 async def _at_recipient(stack: Stack, agency: AgencyId, event_id: EventId) -> Stop:
     async for record in read_topic(stack.broker.bootstrap, stack.broker.operator, deliver_topic(agency)):
-        if event_id in record.value:
+        if bytes(event_id) in record.value:
             break
     else:
         raise LookupError(f"the event is on no record of deliver.{agency}")
