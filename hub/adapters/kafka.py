@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -38,6 +38,10 @@ MAX_RECORD_BYTES: Final = 1_000_000
 
 SEND_SECONDS: Final = 30.0
 """How long one ``send`` may take until everything is acknowledged."""
+
+WINDOW_BYTES: Final = 8_000_000
+"""How much of one ``send`` is on its way at a time: aiokafka puts all partitions of a node into one request, which must
+stay under the broker's socket.request.max.bytes however many recipients there are."""
 
 REQUEST_SECONDS: Final = 10.0
 METADATA_SECONDS: Final = 5.0
@@ -95,14 +99,8 @@ class KafkaProducer:
                 for topic in {record.topic for record in records}:
                     await self._know(producer, topic)
                 async with asyncio.timeout(self._seconds):
-                    sent = [
-                        await producer.send(record.topic, record.value, record.key, headers=list(record.headers))
-                        for record in records
-                    ]
-                    outcomes = await asyncio.gather(*sent, return_exceptions=True)
-                for outcome in outcomes:
-                    if isinstance(outcome, BaseException):
-                        raise outcome
+                    for window in _windows(records):
+                        await _send_all(producer, window)
         except HubError:
             await self._discard(producer)
             raise
@@ -164,6 +162,33 @@ class KafkaProducer:
         await producer._sender.close()
         producer._message_accumulator.fail_all(kafka.ProducerClosed())
         await producer.stop()
+
+
+def _windows(records: Sequence[OutgoingRecord]) -> Iterator[Sequence[OutgoingRecord]]:
+    """``records`` in order, in parts of up to :data:`WINDOW_BYTES`."""
+    begin, size = 0, 0
+    for index, record in enumerate(records):
+        if size and size + _size(record) > WINDOW_BYTES:
+            yield records[begin:index]
+            begin, size = index, 0
+        size += _size(record)
+    yield records[begin:]
+
+
+async def _send_all(producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> None:
+    """Returns when all of them are acknowledged; raises what the first that failed failed with."""
+    sent: list[asyncio.Future[object]] = []
+    try:
+        for record in records:
+            future = await producer.send(record.topic, record.value, record.key, headers=list(record.headers))
+            sent.append(future)  # one by one: what was sent before a failure must be known
+        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+    finally:
+        for future in sent:
+            future.cancel()  # of those that nobody will look at any more
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 class KafkaConsumer:

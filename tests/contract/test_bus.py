@@ -85,6 +85,14 @@ async def test_records_of_900_kilobytes_pass_and_larger_ones_are_refused(bus: Bu
     assert [record.value for record in got] == [big, big, b"after"]
 
 
+async def test_many_large_records_to_many_partitions_pass_in_one_call(bus: Bus) -> None:
+    topic = await bus.topic(partitions=16)
+    values = [b"%d" % number + bytes(800_000) for number in range(30)]
+    await (await bus.producer()).send([r for n, v in enumerate(values) for r in records(topic, [v], key=b"%d" % n)])
+    got = await read(await bus.consumer(topics=[topic]), 30)
+    assert {record.value for record in got} == set(values)
+
+
 async def test_poll_gives_no_more_than_asked_and_nothing_when_there_is_nothing(bus: Bus) -> None:
     topic = await bus.topic()
     await (await bus.producer()).send(records(topic, [b"%d" % n for n in range(10)]))
