@@ -83,6 +83,9 @@ def _accepted() -> Iterator[Case]:
     _, third = s.neighbours()
     beat = forge_flush(s.flush_draft(), [forge_bundle(s.bundle_draft()), third])[1]
     yield ingest_case("ok-heartbeat", "a heartbeat", "6.9", "ok", beat.ingest(), result=_result(beat))
+    first = s.heartbeat_draft(bundle_seq=5, grants=tuple(s.grant(a, 0, granted=()) for a in GRANTS))
+    unused = s.in_flush(forge_bundle(first))
+    yield ingest_case("ok-heartbeat-unused", "a heartbeat before any number was used", "6.9", "ok", unused.ingest())
     edge = s.main(flush={"time_ms": s.NOW + 300_000})
     yield ingest_case("ok-flush-5-minutes-ahead", "a flush time exactly 5 minutes ahead", "2.1", "ok", edge.ingest())
     old = s.main(flush={"time_ms": s.NOW - 20 * 86_400_000})
@@ -443,6 +446,8 @@ def _entries() -> Iterator[Case]:
     yield held("order", "not in the order of their hashes", entries[::-1])
     unsorted = s.main({"entries": lambda items: items[::-1]})
     yield ingest_case("entries-order-signed", "signed in another order", "6.8", code, unsorted.ingest())
+    doubled = s.main({"entries": lambda items: [items[0], *items]})
+    yield ingest_case("entries-repeated-signed", "one twice, and signed so", "6.8", code, doubled.ingest())
     counted = s.main({"head_fields": put(3, long(4))})
     yield ingest_case("entries-count", "a head that says 4, with 3", "6.8", code, counted.ingest())
     twice = s.main(grants=(*(s.grant(a) for a in GRANTS), s.grant("ATF", 13)))
