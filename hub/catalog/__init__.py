@@ -8,6 +8,7 @@ from hub.catalog.catalog import Catalog
 from hub.catalog.codes import CodeList
 from hub.catalog.errors import (
     CodeUnknown,
+    CompartmentUnknown,
     DateInvalid,
     EventInvalid,
     FieldMissing,
@@ -45,6 +46,7 @@ __all__ = [
     "CodeUnknown",
     "DateInvalid",
     "RuleBroken",
+    "CompartmentUnknown",
     "SectionTooLarge",
     "SectionMalformed",
     "SchemaInvalid",

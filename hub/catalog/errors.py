@@ -92,6 +92,12 @@ class RuleBroken(EventInvalid):
     code = "event.rule_broken"
 
 
+class CompartmentUnknown(EventInvalid):
+    """Granted are compartments that the type does not have, or none."""
+
+    code = "event.compartment_unknown"
+
+
 class SectionTooLarge(EventInvalid):
     """What falls in one compartment is over 64 KiB."""
 

@@ -17,7 +17,14 @@ from hub.catalog.avro import compartment_schema
 from hub.catalog.decoder import MALFORMED, Decode, compile_decoder
 from hub.catalog.doubts import Doubt, compile_doubt
 from hub.catalog.encoder import Encode, compile_encoder
-from hub.catalog.errors import EventInvalid, Problem, SectionMalformed, SectionTooLarge, VersionUnknown, event_invalid
+from hub.catalog.errors import (
+    CompartmentUnknown,
+    Problem,
+    SectionMalformed,
+    SectionTooLarge,
+    VersionUnknown,
+    event_invalid,
+)
 from hub.catalog.evolution import upgrade
 from hub.catalog.fields import Field, Record, flatten
 from hub.catalog.rules import Check, compile_check
@@ -55,6 +62,7 @@ class EventType:
         self._all = frozenset(schema.compartments)
         self._views: dict[frozenset[Compartment], _View] = {}
         self._decoders: dict[tuple[int, frozenset[Compartment]], tuple[Decode, tuple[Compartment, ...]]] = {}
+        self._withheld: dict[frozenset[Compartment], tuple[str, ...]] = {}
         self._paths = frozenset(self.fields)
 
     @cached_property
@@ -176,7 +184,11 @@ class EventType:
 
     def withheld_fields(self, granted: Iterable[Compartment]) -> tuple[str, ...]:
         """The paths that a holder of ``granted`` cannot see: a record that is withheld whole stands for its fields."""
-        return tuple(_withheld(self.schema.root, frozenset(granted)))
+        key = frozenset(granted) & self._all
+        found = self._withheld.get(key)
+        if found is None:
+            found = self._withheld[key] = tuple(_withheld(self.schema.root, key))
+        return found
 
     # --- within -----------------------------------------------------------------------------------------------------
 
@@ -204,8 +216,8 @@ class EventType:
     def _order(self, granted: frozenset[Compartment], compartments: tuple[Compartment, ...]) -> tuple[Compartment, ...]:
         order = tuple(compartment for compartment in compartments if compartment in granted)
         if len(order) != len(granted) or not order:
-            raise EventInvalid(
-                f"{self.name}: granted are compartments that the type does not have, or none", type=self.name
+            raise CompartmentUnknown(
+                f"{self.name} has {', '.join(compartments)}: granted are others, or none", type=self.name
             )
         return order
 

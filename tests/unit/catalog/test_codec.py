@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hub.catalog import EventInvalid, EventType, SectionMalformed, SectionTooLarge, VersionUnknown
+from hub.catalog import CompartmentUnknown, EventInvalid, EventType, SectionMalformed, SectionTooLarge, VersionUnknown
 from hub.catalog.emitter import Emitter
 from hub.catalog.primitives import encode_long
 from hub.errors import InvariantError
@@ -127,9 +127,9 @@ def test_the_version_must_be_known() -> None:
 
 @pytest.mark.parametrize("granted", [(), ("secret",), ("core", "secret")])
 def test_compartments_of_another_type_are_refused(granted: tuple[str, ...]) -> None:
-    with pytest.raises(EventInvalid):
+    with pytest.raises(CompartmentUnknown):
         ACK.decode({Compartment(name): b"" for name in granted})
-    with pytest.raises(EventInvalid):
+    with pytest.raises(CompartmentUnknown):
         ACK.validate_granted({}, [Compartment(name) for name in granted])
 
 
