@@ -35,6 +35,7 @@ CREATE TABLE source_keys (
     event_id BLOB NOT NULL,
     published_at_ms INTEGER NOT NULL,
     correlation_id BLOB NOT NULL,
+    handling TEXT NOT NULL,
     recipients TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE salt (value BLOB NOT NULL) STRICT
@@ -91,9 +92,7 @@ class SqliteOutbox:
                 part = wanted[start : start + _LOOKUP]
                 marks = ",".join("?" * len(part))
                 for row in db.execute(f"SELECT * FROM source_keys WHERE key IN ({marks})", part):  # noqa: S608 - marks
-                    key, content, event_id, published_at_ms, correlation_id, recipients = row
-                    agencies = tuple(map(AgencyId, recipients.split()))
-                    found[key] = SourceKey(key, content, EventId(event_id), published_at_ms, correlation_id, agencies)
+                    found[row[0]] = _source_key(*row)
         return found
 
     def commit(self, transaction: OutboxCommit) -> None:
@@ -110,11 +109,8 @@ class SqliteOutbox:
                 [(recipient, transaction.instance, number) for recipient, number in transaction.sequences.items()],
             )
             db.executemany(
-                "INSERT OR REPLACE INTO source_keys VALUES (?, ?, ?, ?, ?, ?)",
-                [
-                    (k.key, k.content, k.event_id, k.published_at_ms, k.correlation_id, " ".join(k.recipients))
-                    for k in transaction.keys
-                ],
+                "INSERT OR REPLACE INTO source_keys VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [_key_row(key) for key in transaction.keys],
             )
         self._records += len(transaction.records)
         self._events += sum(record.events for record in transaction.records)
@@ -157,3 +153,20 @@ class SqliteOutbox:
     def forget_keys(self, before_ms: int) -> int:
         with self._file.transaction() as db:
             return db.execute("DELETE FROM source_keys WHERE published_at_ms < ?", (before_ms,)).rowcount
+
+
+def _source_key(
+    key: bytes,
+    content: bytes,
+    event_id: bytes,
+    published_at_ms: int,
+    correlation_id: bytes,
+    handling: str,
+    recipients: str,
+) -> SourceKey:
+    agencies = tuple(map(AgencyId, recipients.split()))
+    return SourceKey(key, content, EventId(event_id), published_at_ms, correlation_id, handling, agencies)
+
+
+def _key_row(k: SourceKey) -> tuple[object, ...]:
+    return k.key, k.content, k.event_id, k.published_at_ms, k.correlation_id, k.handling, " ".join(k.recipients)

@@ -17,7 +17,8 @@ from hub.client.prepare import Prepared
 from hub.client.published import EventIdRepeated, Published
 from hub.client.store import StoreFull, StoreUnavailable
 from hub.errors import RejectedError, UnavailableError
-from hub.model import AgencyId, Compartment, EventId, EventRef, Grants, Route, new_event_id
+from hub.model import AgencyId, Compartment, EventId, EventRef, Grants, Route, new_event_id, parse_handling
+from hub.policy.handling import check_not_loosened
 from hub.ports import Clock
 from hub.trust.directory import Directory
 from hub.trust.seal import Draft, Group, SealedFlush, Sealer, check_draft
@@ -143,6 +144,12 @@ class FlushWriter:
                     Published(earlier.event_id, earlier.published_at_ms, earlier.recipients, duplicate=True)
                 )
                 continue
+            if earlier is not None:
+                try:
+                    check_not_loosened(prepared.route.handling, parse_handling(earlier.handling))
+                except RejectedError as error:
+                    plan.outcomes.append(error)
+                    continue
             draft, published = self._draft(prepared, earlier, randomness[26 * place : 26 * place + 26])
             if draft.event_id in ids:
                 # spec 5.5: no two headers of a bundle have the same event_id
@@ -164,6 +171,7 @@ class FlushWriter:
                     draft.event_id,
                     draft.published_at_ms,
                     draft.correlation_id,
+                    str(prepared.route.handling),
                     published.recipients,
                 )
         return plan

@@ -19,8 +19,8 @@ from hub.trust.sequence import StreamKey
 class RejectedRecord:
     """A record, one event of it, or one event at one sink, that was refused. ``raw`` is the record's value, sealed.
 
-    ``publisher`` is empty where the record does not prove one, ``event_id`` (hex) where it is about the whole record,
-    ``sink`` where no sink refused it.
+    Of several events of one record the first has its bytes. ``publisher`` is empty where the record does not prove one,
+    ``event_id`` (hex) where it is about the whole record, ``sink`` where no sink refused it.
     """
 
     topic: str

@@ -30,6 +30,8 @@ class SourceKey:
     event_id: EventId
     published_at_ms: int
     correlation_id: bytes
+    handling: str
+    """The label's text: an amendment may be stricter, never looser."""
     recipients: tuple[AgencyId, ...]
 
 

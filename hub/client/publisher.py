@@ -198,9 +198,11 @@ class Publisher:
             await asyncio.shield(self._close())
 
     async def _close(self) -> None:
-        await self._producer.stop()
-        await self._thread.run(self._writer.close)
-        self._thread.stop()
+        try:
+            await self._producer.stop()
+        finally:
+            await self._thread.run(self._writer.close)
+            self._thread.stop()
 
     # --- publishing ---------------------------------------------------------------------------------------------------
 

@@ -278,6 +278,12 @@ class Receiver:
             out.bundles[what] += 1
         if isinstance(error, _ALARMS):
             out.alarms[publisher, error.code] += 1
+        last = out.rejected[-1] if out.rejected else None
+        is_next_of_one_record = last is not None and (last.topic, last.partition, last.offset) == (
+            record.topic,
+            record.partition,
+            record.offset,
+        )
         out.rejected.append(
             RejectedRecord(
                 record.topic,
@@ -289,6 +295,6 @@ class Receiver:
                 error.code,
                 error.message,
                 now_ms,
-                record.value,
+                b"" if is_next_of_one_record else record.value,  # the bytes are kept once
             )
         )

@@ -54,7 +54,13 @@ def record(text: str, *, events: int = 1) -> NewRecord:
 
 def key(text: str, content: str = "a", *, at: int = 5) -> SourceKey:
     return SourceKey(
-        digest(b"s" * 16, text.encode()), content.encode() * 16, EventId(text.encode() * 16), at, b"c" * 16, (ATF, RSS)
+        digest(b"s" * 16, text.encode()),
+        content.encode() * 16,
+        EventId(text.encode() * 16),
+        at,
+        b"c" * 16,
+        "TLP:AMBER H1",
+        (ATF, RSS),
     )
 
 

@@ -81,6 +81,13 @@ class JumpingClock:
         return time.monotonic() + self._jumped
 
 
+async def until(happened: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for it; on a busy machine it may take its time."""
+    async with asyncio.timeout(seconds):
+        while not happened():
+            await asyncio.sleep(0.005)
+
+
 class GivenDirectory:
     """A directory source that gives what the test says, or raises it."""
 
@@ -279,13 +286,12 @@ class Net:
         """A subscriber's run until it has committed all that was delivered. Gives the subscriber, left."""
         wanted = len(self.delivered(agency))
         async with (
-            asyncio.timeout(10),
+            asyncio.timeout(60),
             self.subscriber(*sinks, agency=agency, **settings) as subscriber,
             asyncio.TaskGroup() as tasks,
         ):
             tasks.create_task(subscriber.run())
-            while self.committed(agency) < wanted:
-                await asyncio.sleep(0.005)
+            await until(lambda: self.committed(agency) >= wanted)
             subscriber.stop()
         return subscriber
 
