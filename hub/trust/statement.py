@@ -133,7 +133,8 @@ def parse_statement(payload: bytes) -> KeyStatement:
         raise StatementMalformed(f"not a key statement: {error.message}", **error.details) from error
     except ValueError as error:
         raise StatementMalformed(f"not a key statement: {error}") from error
-    for entry in (*signing, *kem):
+    every: tuple[SigningKeyEntry | KemKeyEntry, ...] = (*signing, *kem)
+    for entry in every:
         if entry.not_before_ms >= entry.not_after_ms:
             raise StatementMalformed("a key that is never valid: not_before is not before not_after")
     # The current KEM key is the last that has begun (directory 4.7): the order must leave no doubt which one that is.
