@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 from collections import Counter
@@ -58,7 +59,7 @@ async def gather(stack: Stack, samples: list[Sample], attempts: list[str]) -> Fi
     quarantined = tuple([_quarantined(record) async for record in _records(stack, QUARANTINE)])
     secrets = blindness.Secrets(input_secrets())
     in_files = blindness.search_files(stack.broker.data, secrets)
-    everything = [(f"{r.topic}/{r.partition}/{r.offset}", _content(r)) async for r in _all_records(stack)]
+    everything = [(f"{r.topic}/{r.partition}/{r.offset}", _content(r)) for r in await _all_records(stack)]
     in_topics = blindness.search_records(everything, secrets)
     tried = tuple(await refusals.attempt_all(stack.broker.bootstrap, stack.tls, stack.folder / "stranger"))
     rejected = rejected_rows(stack)
@@ -203,10 +204,12 @@ async def _records(stack: Stack, topic: str) -> AsyncIterator[IncomingRecord]:
         yield record
 
 
-async def _all_records(stack: Stack) -> AsyncIterator[IncomingRecord]:
-    for topic in Declaration.load().topics(AGENCIES):
-        async for record in _records(stack, topic.name):
-            yield record
+async def _all_records(stack: Stack) -> list[IncomingRecord]:
+    async def read(topic: str) -> list[IncomingRecord]:
+        return [record async for record in _records(stack, topic)]
+
+    topics = [topic.name for topic in Declaration.load().topics(AGENCIES)]
+    return [record for found in await asyncio.gather(*map(read, topics)) for record in found]
 
 
 def _content(record: IncomingRecord) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,19 +31,18 @@ async def attempt_all(bootstrap: str, files: dict[AgencyId, TlsFiles], folder: P
     stranger = Authority.load_or_create(folder / "ca").issue_client(jcf, folder / "JCF")
     # The stranger trusts the real broker, and shows a certificate in JCF's name by an authority of its own.
     stranger = TlsFiles(files[jcf].ca, stranger.certificate, stranger.key)
-    return [
-        await _try("a certificate in JCF's name from a stranger's authority", lambda: _write(bootstrap, stranger, jcf)),
-        await _try("JCF writes to ingest.ATF", lambda: _write(bootstrap, files[jcf], atf)),
-        await _try("JCF reads deliver.ATF", lambda: _read(bootstrap, files[jcf], deliver_topic(atf), jcf)),
-        await _try(
-            "JCF reads its own topic in ATF's group", lambda: _read(bootstrap, files[jcf], deliver_topic(jcf), atf)
-        ),
-        await _try("ATF reads what JCF published", lambda: _read(bootstrap, files[atf], ingest_topic(jcf), atf)),
-        await _try("JCF writes to its own deliver.JCF", lambda: _deliver(bootstrap, files[jcf], jcf)),
-        await _try(
+    attempts = [
+        _try("a certificate in JCF's name from a stranger's authority", lambda: _write(bootstrap, stranger, jcf)),
+        _try("JCF writes to ingest.ATF", lambda: _write(bootstrap, files[jcf], atf)),
+        _try("JCF reads deliver.ATF", lambda: _read(bootstrap, files[jcf], deliver_topic(atf), jcf)),
+        _try("JCF reads its own topic in ATF's group", lambda: _read(bootstrap, files[jcf], deliver_topic(jcf), atf)),
+        _try("ATF reads what JCF published", lambda: _read(bootstrap, files[atf], ingest_topic(jcf), atf)),
+        _try("JCF writes to its own deliver.JCF", lambda: _deliver(bootstrap, files[jcf], jcf)),
+        _try(
             "the router's certificate reads deliver.ATF", lambda: _read(bootstrap, files[hub], deliver_topic(atf), hub)
         ),
     ]
+    return await asyncio.gather(*attempts)
 
 
 async def _try(attempt: str, act: Callable[[], Awaitable[None]]) -> Refusal:
