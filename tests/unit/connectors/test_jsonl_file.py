@@ -71,7 +71,7 @@ def test_what_is_refused_says_where_and_why() -> None:
         b'{"a":NaN}',
         b"\xff",
         b"[" * 100_000,
-        b"x" * 600_000,
+        b'{"a":"' + b"x" * 600_000 + b'"}',
         encode(document).strip(),
     ]
     units = read(b"\n".join(lines))

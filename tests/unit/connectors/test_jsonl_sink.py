@@ -39,6 +39,7 @@ async def test_a_torn_line_is_cut_off(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(b'{"event_id": "half')
     await sink.open(state)
+    assert event_ids(path) == [1]
     await sink.write(EVENTS[1:2])
     await sink.close()
     assert event_ids(path) == [1, 2]
@@ -53,16 +54,16 @@ async def test_a_write_that_failed_half_way_leaves_nothing_in_between(
     await sink.write(EVENTS[:1])
 
     def full(descriptor: int, data: memoryview, offset: int) -> int:
-        real(descriptor, data[:10], offset)
+        real(descriptor, data[:-10], offset)
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(jsonl_sink.os, "pwrite", full)
         with pytest.raises(FileUnavailable, match="cannot write"):
-            await sink.write(EVENTS[1:2])
-    await sink.write(EVENTS[2:3])
+            await sink.write(EVENTS[1:4])
+    await sink.write(EVENTS[4:5])
     await sink.close()
-    assert event_ids(path) == [1, 3]
+    assert event_ids(path) == [1, 5]
 
 
 async def test_a_file_that_nothing_was_marked_of_is_kept_aside(tmp_path: Path) -> None:
