@@ -95,7 +95,7 @@ def _times_and_versions(made: World, raw: bytes) -> Iterator[Case]:
     newer = small()
     newer.version = 8
     code = "directory.rolled_back"
-    yield directory_case("rolled-back", "version 7 after 8", "6.4", code, raw, before=[newer.snapshot()])
+    yield directory_case("rolled-back", "version 7 after 8", "6.3", code, raw, before=[newer.snapshot()])
     told = small()
     told.rotate_signing_key("ATF")
     told.version = 6
@@ -130,18 +130,18 @@ def _forms(made: World, raw: bytes) -> Iterator[Case]:
             name, says, clause, code, sign_snapshot(payload.replace(old, new, 1), made.custodians[:2])
         )
 
-    yield directory_case("not-json", "no JSON", "2", code, b"\x00\x01")
-    yield directory_case("empty", "nothing", "2", code, b"")
-    yield directory_case("trailing", "something after the end", "2", code, raw + b"{}")
+    yield directory_case("not-json", "no JSON", "2.1", code, b"\x00\x01")
+    yield directory_case("empty", "nothing", "2.1", code, b"")
+    yield directory_case("trailing", "something after the end", "2.1", code, raw + b"{}")
     twice = raw.replace(b'{"kind"', b'{"kind":"x","kind"', 1)
-    yield directory_case("member-twice", "a member twice", "2", code, twice)
+    yield directory_case("member-twice", "a member twice", "2.1", code, twice)
     base64_loose = raw.replace(b'"payload":"', b'"payload":" ', 1)
-    yield directory_case("base64-space", "base64 with a space", "2", code, base64_loose)
-    yield signed("member-unknown", "a member that is not named", "5", b'"hub":', b'"emergency":true,"hub":')
-    yield signed("version-float", "version 7.0", "5", b'"version":7', b'"version":7.0')
-    yield signed("version-text", 'version "7"', "5", b'"version":7', b'"version":"7"')
-    yield signed("agency-name", "an agency in lower case", "5", b'"agency":"ATF"', b'"agency":"atf"')
-    yield signed("agency-twice", "an agency twice", "5", b'"agency":"HUB"', b'"agency":"ATF"')
+    yield directory_case("base64-space", "base64 with a space", "2.2", code, base64_loose)
+    yield signed("member-unknown", "a member that is not named", "2.1", b'"hub":', b'"emergency":true,"hub":')
+    yield signed("version-float", "version 7.0", "2.1", b'"version":7', b'"version":7.0')
+    yield signed("version-text", 'version "7"', "5.1", b'"version":7', b'"version":"7"')
+    yield signed("agency-name", "an agency in lower case", "5.3", b'"agency":"ATF"', b'"agency":"atf"')
+    yield signed("agency-twice", "an agency twice", "5.3", b'"agency":"HUB"', b'"agency":"ATF"')
     agreed = small()
     agreement = agreed.agree("HUB", "ATF", "seizure.report")
     agreed.version = 7
@@ -152,15 +152,16 @@ def _forms(made: World, raw: bytes) -> Iterator[Case]:
         ("agreement-type", "on no event type", replace(agreement, event_types=frozenset({"Seizure"}))),
     ):
         agreed.agreed = [changed]
-        yield directory_case(name, f"an agreement {says}", "5", code, agreed.snapshot())
+        yield directory_case(name, f"an agreement {says}", "6.6", code, agreed.snapshot())
     agreed.agreed = [agreement, agreement]
-    yield directory_case("agreement-twice", "an agreement's id twice", "5", code, agreed.snapshot())
+    yield directory_case("agreement-twice", "an agreement's id twice", "6.6", code, agreed.snapshot())
 
 
 def _statements(made: World) -> Iterator[Case]:
     def stated(name: str, says: str, expect: str, signed: SignedStatement) -> Case:
+        clause = "4.4" if expect == "statement.malformed" else "4.3"
         drafts = [replace(d, statement=signed) if d.agency_id == ATF else d for d in made.drafts()]
-        return directory_case(f"statement-{name}", says, "4", expect, _of(made, drafts))
+        return directory_case(f"statement-{name}", says, clause, expect, _of(made, drafts))
 
     identity = made.keys[ATF].identity
     statement = made.signed_statement(ATF)
