@@ -390,6 +390,20 @@ async def test_a_notice_of_the_hub_explains_a_gap(net: Net) -> None:
     assert sink.events[-1].publisher == HUB
 
 
+async def test_a_notice_that_is_for_another_agency_explains_nothing(net: Net) -> None:
+    await publish(net, 1, 2, 3)
+    await net.route(lose=lambda agency, number: number == 1)
+    [instance] = {record.key for record in net.sent()}
+    notice = sample_event("hub.notice", 0)
+    part = {**notice.body["ranges"][0], "first": 2, "last": 2, "code": "agreement.none"}
+    body = {**notice.body, "recipient": CCGIU, "publisher": JCF, "instance": instance.hex(), "ranges": [part]}
+    async with net.publisher(HUB) as hub:
+        await hub.publish(replace(notice, body=body), to=[ATF])
+    await net.route()
+    await net.receive(ListSink())
+    assert net.observer.total("cgi_gaps", publisher=JCF, explained="no") == 1
+
+
 async def test_nobody_but_the_hub_can_explain_a_gap(net: Net) -> None:
     """Policy and router refuse an agency that publishes a hub.notice; the receiver does not rely on it."""
     net.world.agree(HNP, ATF, "hub.notice")
