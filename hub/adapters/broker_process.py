@@ -39,7 +39,7 @@ TEST_JVM: Final = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAt
 BENCH_JVM: Final = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC")
 """For measuring: the optimising compiler, and a collector as in production."""
 
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 15.0
 _MINIMUM_JAVA: Final = 17
 _FIRST_PORT: Final = 20_000
@@ -244,13 +244,16 @@ class BrokerProcess:
             return
         arguments = ["format", "--standalone", "-t", _cluster_id(os.urandom(16))]
         arguments += ["-c", str(self.folder / "server.properties")]
-        done = subprocess.run(  # noqa: S603  # java and our own arguments
-            [*command, "kafka.tools.StorageTool", *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=START_SECONDS,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603  # java and our own arguments
+                [*command, "kafka.tools.StorageTool", *arguments],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=START_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BrokerNotUp("the data folder was not formatted in time", log=self.log) from error
         if done.returncode != 0:
             (self.folder / "jvm.log").write_bytes(done.stdout + done.stderr)
             raise BrokerNotUp("the data folder could not be formatted", log=self.folder / "jvm.log")

@@ -150,7 +150,7 @@ _jars = click.option(
 def start_command(folder: Path, deploy: Path, jars: Path, port: int | None, detach: bool, as_json: bool) -> None:
     """Start one node whose data, log and certificates are in FOLDER; runs until it is told to stop."""
     node = BrokerProcess(folder, deploy=deploy, jars=jars, client_port=port)
-    signal.signal(signal.SIGTERM, _stop_asked)
+    before = None if detach else signal.signal(signal.SIGTERM, _stop_asked)
     try:
         node.start(detached=detach)
         operator = node.folder / "pki" / OPERATOR
@@ -167,6 +167,7 @@ def start_command(folder: Path, deploy: Path, jars: Path, port: int | None, deta
     finally:
         if not detach:
             node.stop()
+            signal.signal(signal.SIGTERM, before)
 
 
 def _stop_asked(_signal: int, _frame: FrameType | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -30,9 +30,17 @@ from hub.adapters.tls import TlsFiles
 from hub.errors import BusNotAuthorized
 from hub.ports import IncomingRecord, OutgoingRecord
 from hub.topics import INGEST_PATTERN, ROUTER_GROUP
-from tests.support.broker import Broker
+from tests.support.broker import Broker, running_broker
 
 pytestmark = pytest.mark.broker
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A node of these tests' own: they write to the topics of agencies what is no bundle."""
+    with running_broker(tmp_path_factory.mktemp("acls")) as started:
+        yield started
+
 
 OTHERS = ("ATF", "JCF-X", "CCGIU")
 

@@ -6,6 +6,7 @@ The fixture ``broker`` is known to every test (tests/conftest.py). It takes abou
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -69,15 +70,18 @@ class Broker:
             future.result(10)
 
 
-@pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The session's node, with the topics and ACLs of :data:`AGENCIES`."""
-    folder = tmp_path_factory.mktemp("broker")
-    process = BrokerProcess(folder / "kafka", deploy=DEPLOY, jars=JARS)
-    process.start()
-    try:
+@contextmanager
+def running_broker(folder: Path) -> Iterator[Broker]:
+    """A node of one's own in ``folder``, with the topics and ACLs of :data:`AGENCIES`: for tests that leave behind what
+    others must not find, records that are no bundles among them."""
+    with BrokerProcess(folder / "kafka", deploy=DEPLOY, jars=JARS) as process:
         started = Broker(process, folder)
         started.add_agencies(AGENCIES)
         yield started
-    finally:
-        process.stop()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The session's node, with the topics and ACLs of :data:`AGENCIES`."""
+    with running_broker(tmp_path_factory.mktemp("broker")) as started:
+        yield started
