@@ -314,6 +314,17 @@ class TestStatement:
         form = json.loads(s.sign_statement(world.statement(ATF), world.keys[ATF].identity).payload)
         self.malformed(world, kem_keys=form["kem_keys"][::-1])
 
+    def test_kem_keys_that_begin_together(self, world: World) -> None:
+        world.rotate_kem_key("ATF")
+        form = json.loads(s.sign_statement(world.statement(ATF), world.keys[ATF].identity).payload)
+        first, second = form["kem_keys"]
+        self.malformed(world, kem_keys=[first, {**second, "not_before_ms": first["not_before_ms"]}])
+
+    def test_one_kem_key_twice(self, world: World) -> None:
+        form = json.loads(s.sign_statement(world.statement(ATF), world.keys[ATF].identity).payload)
+        (key,) = form["kem_keys"]
+        self.malformed(world, kem_keys=[key, {**key, "not_before_ms": key["not_before_ms"] + 1}])
+
     def test_nothing_is_signed_that_a_reader_refuses(self, world: World) -> None:
         with pytest.raises(s.StatementMalformed):
             s.sign_statement(replace(world.statement(ATF), version=0), world.keys[ATF].identity)
