@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from hub.catalog import CompartmentUnknown, EventInvalid, EventType, SectionMalformed, SectionTooLarge, VersionUnknown
+from hub.catalog import (
+    CompartmentUnknown,
+    EventInvalid,
+    EventType,
+    RuleBroken,
+    SectionMalformed,
+    SectionTooLarge,
+    VersionUnknown,
+)
 from hub.catalog.emitter import Emitter
 from hub.catalog.primitives import encode_long
 from hub.errors import InvariantError
@@ -113,7 +121,7 @@ def test_sections_over_64_kib_are_refused_both_ways() -> None:
     with pytest.raises(SectionTooLarge) as caught:
         alert.encode(alert.validate({**body, "subjects": subjects}))
     assert caught.value.details["compartment"] == "personal"
-    with pytest.raises(SectionMalformed, match="over"):
+    with pytest.raises(SectionMalformed, match="over 65532 bytes"):
         NOTICE.decode({CORE: b"\0" * 65_533})
 
 
@@ -151,6 +159,15 @@ def test_a_part_with_a_field_that_was_not_granted_is_refused() -> None:
     with pytest.raises(EventInvalid) as caught:
         REQUEST.validate_granted(event.body, (CORE,))
     assert caught.value.code == "event.field_unknown"
+
+
+def test_reading_refuses_a_broken_rule() -> None:
+    body = {**sample_event("trace.ack").body, "status": "NEEDS_INFO", "missing_fields": []}
+    held = dict(zip(ACK.compartments, ACK.encode(body), strict=True))
+    assert ACK.decode(held) == body
+    with pytest.raises(RuleBroken) as caught:
+        ACK.read(held)
+    assert caught.value.details["field"] == "missing_fields"
 
 
 def test_withheld_fields() -> None:

@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from hub.catalog import Catalog, EventInvalid, EvolutionBroken, SchemaInvalid, check_evolution, check_frozen, freeze
+from hub.catalog import (
+    Catalog,
+    EventInvalid,
+    EvolutionBroken,
+    FieldRange,
+    SchemaInvalid,
+    check_evolution,
+    check_frozen,
+    freeze,
+)
 from hub.errors import ConfigError
 from hub.model import Compartment
 
@@ -220,6 +229,28 @@ def test_a_record_that_a_holder_sees_only_now_has_its_defaults(tmp_path: Path) -
     new = Catalog.load(write(root, after)).get("made.up")
     assert new.read({SENSITIVE: sections[SENSITIVE]}, 1)["record"] == {"closed": None}
     assert new.read(sections, 1)["record"] == {"open": "x", "closed": None}
+
+
+def test_what_an_older_version_leaves_open_is_judged(tmp_path: Path) -> None:
+    before = copy.deepcopy(OLD)
+    before["fields"][6] |= {"min_items": 1}
+    items = before["fields"][6]["type"]["items"]["fields"]
+    items[0] |= {"name": "open", "compartment": "core"}
+    before["fields"][0] |= {"compartment": "sensitive"}
+    root = write(tmp_path, before)
+    freeze(root)
+    old = Catalog.load(root).get("made.up")
+    sections = dict(zip(old.compartments, old.encode(old.validate({**BODY, "list": [{"open": "x"}]})), strict=True))
+    after = copy.deepcopy(before)
+    after["version"] = 2
+    after["fields"][6]["type"]["items"]["fields"].append(
+        {"name": "closed", "type": ["null", "string"], "default": None, "compartment": "sensitive", "doc": "x"}
+    )
+    new = Catalog.load(write(root, after)).get("made.up")
+    assert new.read(sections, 1)["list"] == [{"open": "x", "closed": None}]
+    # a holder of `sensitive` alone cannot know how many items there are: what cannot be made whole is refused
+    with pytest.raises(FieldRange):
+        new.read({SENSITIVE: sections[SENSITIVE]}, 1)
 
 
 def test_the_new_version_s_bytes_are_its_own(released: Path) -> None:

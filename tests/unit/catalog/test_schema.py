@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hub.catalog import Catalog, SchemaInvalid
+from hub.catalog import Catalog, FieldRange, SchemaInvalid
 from hub.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[3] / "schemas"
@@ -216,6 +216,53 @@ def test_a_bad_code_list_is_refused(letters: Any, words: str, tmp_path: Path) ->
         Catalog.load(write(tmp_path, letters=letters))
     assert words in caught.value.message
     assert "letters.json" in caught.value.message
+
+
+def _nested(levels: int) -> dict[str, Any]:
+    inner: Any = "string"
+    for level in range(levels):
+        fields = [{"name": "next", "type": inner, "compartment": "core", "doc": "x"}]
+        inner = {"type": "record", "name": f"Level{level}", "fields": fields}
+    schema = copy.deepcopy(SCHEMA)
+    schema["fields"].append({"name": "next", "type": inner, "compartment": "core", "doc": "x"})
+    return schema
+
+
+def test_records_within_records_have_a_limit(tmp_path: Path) -> None:
+    Catalog.load(write(tmp_path, _nested(8)))
+    with pytest.raises(SchemaInvalid, match="more than 8 records"):
+        Catalog.load(write(tmp_path, _nested(9)))
+
+
+def test_what_stands_in_personal_data_is_personal_data(tmp_path: Path) -> None:
+    schema = copy.deepcopy(SCHEMA)
+    inner = {
+        "type": "record",
+        "name": "Desk",
+        "fields": [{"name": "name", "type": "string", "compartment": "core", "doc": "x"}],
+    }
+    desk = {"name": "desk", "type": inner, "compartment": "core", "personal": True, "doc": "x"}
+    schema["fields"] += [desk, {**desk, "name": "plain", "personal": False}]
+    fields = Catalog.load(write(tmp_path, schema)).get("made.up").fields
+    assert fields["desk.name"].personal
+    assert not fields["plain.name"].personal
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_double_without_a_range_is_a_number(value: float, tmp_path: Path) -> None:
+    schema = copy.deepcopy(SCHEMA)
+    schema["fields"] = [
+        *SCHEMA["fields"][1:],
+        {"name": "number", "type": "double", "compartment": "core", "doc": "x"},
+    ]
+    made = Catalog.load(write(tmp_path, schema)).get("made.up")
+    body = {"code": "A", "person": None, "number": 1e308}
+    assert made.validate(body) == body
+    assert made.read(dict(zip(made.compartments, made.encode(body), strict=True))) == body
+    with pytest.raises(FieldRange):
+        made.validate({**body, "number": value})
+    with pytest.raises(FieldRange):
+        made.read(dict(zip(made.compartments, made.encode({**body, "number": value}), strict=True)))
 
 
 def test_orphans_are_refused(tmp_path: Path) -> None:
