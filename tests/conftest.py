@@ -1,3 +1,19 @@
-"""What every test can ask for."""
+"""What every test can ask for, and what none leaves behind."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
 
 from tests.support.broker import broker as broker
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """A command that a test runs sets the log up for its whole process."""
+    yield
+    structlog.reset_defaults()
+    ours = [handler for handler in logging.root.handlers if type(handler).__module__ == "hub.log_words"]
+    for handler in ours:
+        logging.root.removeHandler(handler)
