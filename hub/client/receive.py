@@ -202,8 +202,7 @@ class Receiver:
         for sections in opened:
             # 9: Avro, schema, constraints; one bad event does not take the others with it
             try:
-                body = kind.decode(sections.sections, delivered.route.schema_version)
-                kind.validate_granted(body, delivered.granted)
+                body = kind.read(sections.sections, delivered.route.schema_version)
             except RejectedError as error:
                 self._refuse(out, record, error, now_ms, delivered, sections)
                 continue
