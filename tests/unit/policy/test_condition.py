@@ -201,6 +201,7 @@ def test_truth_tables(word: str) -> None:
         ("field: owner\nequals: X", 2, "is a record"),
         ("field: kind\nat_least: LOST", 2, "no more and less"),
         ("field: kind\ncontains: LO", 2, "no free text"),
+        ("field: owner.nationality\ncontains: U", 2, "no free text"),
         ("field: title\ncontains: ''", 2, "empty text"),
         ("field: date\nat_least: 2026-13-01", 2, "a date"),
         ("field: date\nequals: 20261103", 2, "a date"),
