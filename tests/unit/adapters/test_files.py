@@ -10,6 +10,7 @@ import pytest
 
 from hub.adapters import files as f
 from hub.errors import UnavailableError
+from hub.model import AgencyId
 from hub.trust import directory as d
 from hub.trust.keys import KeyFileInvalid, KeyUse
 from hub.trust.snapshot import encode_root, sign_snapshot
@@ -31,9 +32,19 @@ class Hand:
 
 
 class TestKeyFiles:
-    def test_written_for_the_owner_alone(self, tmp_path: Path) -> None:
-        path = tmp_path / "signing.key"
+    def test_never_for_others_not_even_for_a_moment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "fchmod", lambda *_: None)
         before = os.umask(0)
+        try:
+            f.write_secret(tmp_path / "a.key", b"x")
+        finally:
+            os.umask(before)
+        assert (tmp_path / "a.key").stat().st_mode & 0o777 == 0o600
+
+    @pytest.mark.parametrize("umask", [0, 0o077, 0o277])
+    def test_written_for_the_owner_alone(self, tmp_path: Path, umask: int) -> None:
+        path = tmp_path / "signing.key"
+        before = os.umask(umask)
         try:
             public = f.write_key(path, KeyUse.SIGNING, signing_key("x").seed)
         finally:
@@ -204,6 +215,22 @@ class TestFileDirectory:
         assert self.source(path, world, clock).current()
         keys = world.keys[world.drafts()[1].agency_id]
         keys.statement_version -= 1
+        world.version += 1
+        path.write_bytes(world.snapshot())
+        with pytest.raises(f.DirectoryRefused) as caught:
+            self.source(path, world, clock).current()
+        assert caught.value.details["reason"] == "directory.rolled_back"
+
+    def test_an_older_statement_of_an_agency_that_was_away(self, path: Path, world: World, clock: Hand) -> None:
+        world.rotate_kem_key("ATF")
+        path.write_bytes(world.snapshot())
+        assert self.source(path, world, clock).current()
+        away = world.keys.pop(AgencyId("ATF"))
+        world.version += 1
+        path.write_bytes(world.snapshot())
+        assert self.source(path, world, clock).current()
+        world.keys[AgencyId("ATF")] = away
+        away.statement_version -= 1
         world.version += 1
         path.write_bytes(world.snapshot())
         with pytest.raises(f.DirectoryRefused) as caught:

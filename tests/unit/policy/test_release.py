@@ -127,6 +127,13 @@ class TestRecipients:
         assert self.ask("requester", ATF, in_reply_to=self.REPLY) == "release.none"
         assert self.ask("[requester]", RSS) == "release.unknown"
 
+    @pytest.mark.parametrize("when", ["", "{field: kind, equals: STOLEN}"])
+    @pytest.mark.parametrize("to", ["requester", "{other_than: requester}"])
+    def test_whom_it_answers_is_not_known(self, to: str, when: str) -> None:
+        found = decide("allow:\n" + rule(to=to, when=when), an_event())
+        assert (found.allowed, found.code) == (False, "release.unknown")
+        assert decide("allow:\n" + rule(to=to, when="{field: kind, equals: LOST}"), an_event()).code == "release.none"
+
     def test_the_agency_that_a_field_names(self) -> None:
         assert self.ask("{field: holder}", holder="ATF") == "release.given"
         assert self.ask("[{field: holder}, RSS]", RSS, holder="ATF") == "release.given"
