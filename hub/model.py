@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any, Final, NewType
 from uuid import UUID
@@ -177,7 +177,7 @@ class Event:
     """
 
     event_type: str
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(repr=False)  # content stays out of logs and tracebacks
     handling: Handling
     priority: Priority
     purpose: Purpose
@@ -202,7 +202,7 @@ class OpenedEvent:
     expires_at_ms: int
     correlation_id: bytes
     in_reply_to: EventRef | None
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(repr=False)  # content stays out of logs and tracebacks
     granted: tuple[Compartment, ...]
     withheld: tuple[Compartment, ...]
 
