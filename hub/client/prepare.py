@@ -17,7 +17,7 @@ from hub.wire.limits import TIME_MS
 
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode
 _KEM_CHECK_MS: Final = 1_000
-"""A recipient's KEM key is looked up again after so long: its validity ends by the clock, not by a new directory."""
+"""A recipient without a KEM key is looked at again after so long; one that has a key, at the moment when it ends."""
 
 
 class GrantsPolicy(Protocol):
@@ -61,7 +61,10 @@ class Preparer:
         self._salt = salt
         self._checked: dict[Grants, tuple[Grants, tuple[tuple[AgencyId, str], ...]]] = {}
         self._checked_for: Directory | None = None
+        self._checked_from_ms = 0
         self._checked_until_ms = 0
+        self._current: Grants | None = None
+        self._current_ms = 0
 
     def prepare(
         self,
@@ -110,6 +113,22 @@ class Preparer:
             b"" if key is None else self._content(event),
         )
 
+    def is_current(self, prepared: Prepared, *, directory: Directory, now_ms: int) -> bool:
+        """Whether what was decided still holds: the same directory, in which every recipient has a KEM key now.
+
+        Asked before a flush is sealed: the Sealer refuses a recipient without a key, and then its instance is over.
+        """
+        if prepared.directory is not directory:
+            return False
+        grants = prepared.grants
+        if grants is self._current and now_ms == self._current_ms:
+            return True  # most events of a flush share their grants
+        usable, _ = self._usable(grants, directory, now_ms)
+        if usable != grants:
+            return False
+        self._current, self._current_ms = grants, now_ms
+        return True
+
     def decide_anew(self, prepared: Prepared, *, directory: Directory, now_ms: int) -> Prepared:
         """The same under another directory. Raises :class:`NobodyReleased`."""
         event_type = self._catalog.get(prepared.event.event_type)
@@ -143,9 +162,10 @@ class Preparer:
         self, grants: Grants, directory: Directory, now_ms: int
     ) -> tuple[Grants, tuple[tuple[AgencyId, str], ...]]:
         """``grants`` without the agencies that list no key to wrap to; one of them must not stop all the others."""
-        if self._checked_for is not directory or now_ms >= self._checked_until_ms:
+        if self._checked_for is not directory or not self._checked_from_ms <= now_ms < self._checked_until_ms:
             self._checked.clear()
             self._checked_for = directory
+            self._checked_from_ms = now_ms
             self._checked_until_ms = now_ms + _KEM_CHECK_MS
         found = self._checked.get(grants)
         if found is None:
@@ -155,6 +175,8 @@ class Preparer:
                     directory.kem_key(agency, now_ms)
                 except RejectedError as error:
                     left_out.append((agency, error.code))
+                else:
+                    self._checked_until_ms = min(self._checked_until_ms, directory.kem_end_ms(agency, now_ms))
             gone = {agency for agency, _ in left_out}
             found = (tuple(grant for grant in grants if grant[0] not in gone), tuple(left_out))
             self._checked[grants] = found

@@ -382,8 +382,11 @@ class Publisher:
             self._changes.notify()
 
     def _decided_under(self, waiting: _Waiting, directory: Directory, now_ms: int) -> bool:
-        """Decide anew where the directory changed since publish(); False where nobody may have it any more."""
-        if waiting.prepared.directory is directory:
+        """Decide anew where the directory changed since publish(), or a recipient's KEM key ended.
+
+        False where nobody may have it any more.
+        """
+        if self._preparer.is_current(waiting.prepared, directory=directory, now_ms=now_ms):
             return True
         try:
             waiting.prepared = self._preparer.decide_anew(waiting.prepared, directory=directory, now_ms=now_ms)

@@ -250,6 +250,14 @@ class Directory:
                 return key.key
         raise KemKeyNone("the agency lists no KEM key that is valid now", agency=agency, directory_version=self.version)
 
+    def kem_end_ms(self, agency: AgencyId, now_ms: int) -> int:
+        """Until when :meth:`kem_key` finds a key for ``agency`` as of ``now_ms``; ``now_ms`` if it finds none."""
+        entry = self.entries.get(agency)
+        if entry is None or not entry.active:
+            return now_ms
+        ends = [key.end_ms for key in entry.statement.kem_keys if key.usable(now_ms)]
+        return max(ends, default=now_ms)
+
     def statement_versions(self) -> dict[AgencyId, int]:
         """Each agency's statement version: what a reader remembers beside the directory's own version."""
         return {agency: entry.statement.version for agency, entry in self.entries.items()}

@@ -68,11 +68,14 @@ class KemKeyEntry:
     not_after_ms: int
     revoked_at_ms: int | None = None
 
+    @property
+    def end_ms(self) -> int:
+        """When it ends, by its listing or by its revocation."""
+        return self.not_after_ms if self.revoked_at_ms is None else min(self.not_after_ms, self.revoked_at_ms)
+
     def usable(self, now_ms: int) -> bool:
         """Whether a publisher may wrap to it at ``now_ms``."""
-        return self.not_before_ms <= now_ms < self.not_after_ms and (
-            self.revoked_at_ms is None or now_ms < self.revoked_at_ms
-        )
+        return self.not_before_ms <= now_ms < self.end_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,16 +174,50 @@ async def test_the_same_event_id_twice_in_a_flush_is_refused(net: Net) -> None:
     assert (await received(net)).ids == [event.event_id]
 
 
-async def test_an_agency_without_a_usable_key_is_left_out_and_named(net: Net) -> None:
-    for entry in (keys := net.world.keys[CCGIU]).kem_entries:
-        keys.kem_entries = [replace(entry, not_after_ms=net.world.now_ms)]
+def end_kem_keys(net: Net, agency: AgencyId, at_ms: int) -> None:
+    keys = net.world.keys[agency]
+    keys.kem_entries = [replace(entry, not_after_ms=at_ms) for entry in keys.kem_entries]
     keys.statement_version += 1
     net.world.version += 1
     net.update_directory()
+
+
+async def test_an_agency_without_a_usable_key_is_left_out_and_named(net: Net) -> None:
+    end_kem_keys(net, CCGIU, net.world.now_ms)
     async with net.publisher() as publisher:
         published = await publisher.publish(trace(1))
     assert published.recipients == (ATF,)
     assert published.left_out == ((CCGIU, "kem_key.none"),)
+
+
+async def test_a_key_that_ends_before_the_flush_costs_its_agency_the_event_and_no_instance(net: Net) -> None:
+    end_kem_keys(net, CCGIU, net.world.now_ms + 1_000_000)
+    urgent = type(trace(0).priority)["URGENT"]
+    async with net.publisher(limits=replace(QUICK, linger=0.3)) as publisher, asyncio.TaskGroup() as tasks:
+        assert (await publisher.publish(trace(0))).recipients == (ATF, CCGIU)
+        items = [(trace(n, priority=urgent) if n % 2 else trace(n), None) for n in range(1, 9)]
+        waiting = tasks.create_task(publisher.publish_many(items))
+        await asyncio.sleep(0)  # decided, and in the open flush
+        net.clock.jump(1_000)
+    answers = [answer for answer in waiting.result() if isinstance(answer, Published)]
+    assert {(answer.recipients, answer.left_out) for answer in answers} == {((ATF,), ((CCGIU, "kem_key.none"),))}
+    assert len(answers) == 8
+    assert len({record.key for record in net.sent()}) == 1, "one instance, whoever's key ends"
+
+
+async def test_a_storm_of_restarts_spends_no_instance_on_what_nobody_may_have(net: Net) -> None:
+    beating = replace(QUICK, heartbeat=30)
+    async with net.publisher(limits=beating) as publisher:
+        await publisher.publish(trace(0), to=[CCGIU])
+    end_kem_keys(net, CCGIU, net.world.now_ms)
+    net.world.suspend(ATF)
+    net.update_directory()
+    for number in range(20):
+        async with net.publisher(limits=beating) as publisher:
+            if number % 2:
+                with pytest.raises(NobodyReleased):
+                    await publisher.publish(trace(number))
+    assert len({record.key for record in net.sent()}) == 1, "a recipient takes 100 instances a day (spec 2.1)"
 
 
 # --- source keys ------------------------------------------------------------------------------------------------------

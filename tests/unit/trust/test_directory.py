@@ -420,6 +420,18 @@ class TestKemKey:
         assert self.ask(world, now_ms=NOW_MS + 9).raw == kem_key("ATF 2").public.raw
         assert self.ask(world, now_ms=NOW_MS + 10).raw == old
 
+    def test_until_when_there_is_one(self, world: World) -> None:
+        end = world.keys[ATF].kem_entries[0].not_after_ms
+        assert world.directory().kem_end_ms(ATF, NOW_MS) == end
+        assert world.directory().kem_end_ms(ATF, end) == end
+        assert world.directory().kem_end_ms(AgencyId("XYZ"), NOW_MS) == NOW_MS
+        world.rotate_kem_key("ATF")
+        entries = world.keys[ATF].kem_entries
+        entries[:] = [replace(entries[0], revoked_at_ms=NOW_MS + 20), replace(entries[1], revoked_at_ms=NOW_MS + 10)]
+        assert world.directory().kem_end_ms(ATF, NOW_MS) == NOW_MS + 20
+        world.suspend("ATF")
+        assert world.directory().kem_end_ms(ATF, NOW_MS) == NOW_MS
+
     def test_none_that_is_valid(self, world: World) -> None:
         end = world.keys[ATF].kem_entries[0].not_after_ms
         with pytest.raises(d.KemKeyNone):
