@@ -20,6 +20,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka
 
+from hub.adapters import kafka_records
 from hub.adapters.tls import TlsFiles, client_context
 from hub.errors import (
     BusNotAuthorized,
@@ -32,6 +33,8 @@ from hub.errors import (
     InvariantError,
 )
 from hub.ports import IncomingRecord, OutgoingRecord, Position
+
+kafka_records.install()
 
 MAX_RECORD_BYTES: Final = 1_000_000
 """The largest record that is sent (key, value, headers): under the topics' max.message.bytes with its batch's frame."""

@@ -9,9 +9,12 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer
 from aiokafka import errors as kafka
 
+from hub.adapters import kafka_records
 from hub.adapters.tls import TlsFiles, client_context
 from hub.errors import BusNotAuthorized, BusTopicUnknown, BusUnavailable
 from hub.ports import IncomingRecord
+
+kafka_records.install()
 
 _SECONDS: Final = 20.0
 """For each answer of the broker."""
