@@ -222,6 +222,7 @@ class Streams:
         stream = self._streams.get((stamp.publisher, stamp.instance))
         if stream is None or stream.prev_instance is None:
             self._check_instance_limits(stamp, known=stream is not None)
+            self._check_tail_limit(stamp)
         elif (stream.prev_instance, stream.prev_seq) != (stamp.prev_instance, stamp.prev_seq):
             raise SequenceEquivocation(
                 "an instance names two different numbers before its first",
@@ -361,6 +362,13 @@ class Streams:
             raise InstanceLimitExceeded(
                 "too many instances of one publisher", publisher=publisher, limit=limits.STREAMS_A_PUBLISHER
             )
+
+    def _check_tail_limit(self, stamp: Stamp) -> None:
+        """A new instance may show that the tail of the one before is missing: that is a range of that stream."""
+        before = self._streams.get((stamp.publisher, stamp.prev_instance))
+        if before is not None and stamp.prev_seq > before.high:
+            joins = bool(before.missing) and before.missing[-1][1] == before.high
+            self._check_gap_limit(before, opens=not joins)
 
     def _check_gap_limit(self, stream: Stream | None, *, opens: bool) -> None:
         if stream is not None and opens and len(stream.missing) >= limits.GAP_RANGES:

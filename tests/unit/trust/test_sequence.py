@@ -222,6 +222,26 @@ def test_gaps_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         streams.explain(JCF, ONE, 5, 5, "a")
 
 
+def test_a_missing_tail_is_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.wire.limits.GAP_RANGES", 3)
+    streams = Streams()
+    take(streams, stamp(5), stamp(7), stamp(9))
+    for first in (stamp, beat):
+        with pytest.raises(GapLimitExceeded):
+            streams.check(first(1, instance=TWO, prev=(ONE, 10)))
+    assert take(streams, stamp(1, instance=TWO, prev=(ONE, 9))) == [Outcome.NEW]
+    # the state that is stored can be read again, whatever came
+    Streams.from_state(streams.changed().values())
+
+
+def test_a_missing_tail_that_lengthens_the_last_gap_opens_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.wire.limits.GAP_RANGES", 3)
+    streams = Streams()
+    take(streams, stamp(5), stamp(7), beat(9), stamp(1, instance=THREE))
+    assert take(streams, stamp(1, instance=TWO, prev=(ONE, 12))) == [Outcome.NEW]
+    assert streams.gaps()[-1] == Gap(JCF, ONE, 8, 12)
+
+
 def test_instances_of_a_site_a_day_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.wire.limits.INSTANCES_A_DAY", 2)
     streams = Streams()
