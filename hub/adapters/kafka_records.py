@@ -104,7 +104,7 @@ def mask_header_names(batch: memoryview) -> bytearray:
 
 def _after_bytes(data: bytearray, at: int) -> int:
     length, at = decode_varint(data, at)
-    return int(at) + max(0, length)
+    return int(at) + max(0, int(length))
 
 
 def _readable(name: bytes) -> bytes:
