@@ -27,12 +27,16 @@ from hub.model import AgencyId
 from hub.ports import BusConsumer, BusProducer, Clock, IncomingRecord, Observer, OutgoingRecord, Position
 from hub.routing import Routed, Subscriptions, route_bundle
 from hub.topics import HEARTBEAT, QUARANTINE, deliver_topic, ingest_owner
+from hub.trust.checks import DirectoryBehind
 from hub.trust.directory import Directory
 from hub.trust.replay import EventIdReused, EventIds
 from hub.trust.verify import FlushCache
 from hub.wire.quarantine import encode_quarantined, quarantine
 
 WORKER: Final = "router"
+
+_GIVE_UP: Final = 600.0
+"""Seconds that one publisher's claim of a newer directory is waited for (spec 12.2)."""
 
 
 class DeliveryTopicMissing(UnavailableError):
@@ -74,7 +78,7 @@ class _Batch:
     """What one step made of the records that were read."""
 
     routed: list[tuple[IncomingRecord, Routed]] = field(default_factory=list)
-    refused: list[tuple[IncomingRecord, RejectedError]] = field(default_factory=list)
+    refused: list[tuple[IncomingRecord, RejectedError | UnavailableError]] = field(default_factory=list)
     waiting: dict[Position, tuple[int, UnavailableError]] = field(default_factory=dict)
     """For a partition that must wait: the offset to go on from, and what it waits for."""
     done: dict[Position, int] = field(default_factory=dict)
@@ -125,6 +129,8 @@ class Router:
         self._flushes = FlushCache()
         self._event_ids = EventIds(limits.remembered_events)
         self._holds: dict[Position, _Hold] = {}
+        self._claims: dict[Position, tuple[int, float]] = {}
+        """For a partition that waits for a newer directory: the offset, and since when. It outlasts going back."""
         self._generation = -1
         self._started = False
         self._lag = LagWatch(clock, observer)
@@ -226,11 +232,25 @@ class Router:
                 batch.refused.append((record, error))
                 size += len(record.value)
             except UnavailableError as error:
-                batch.waiting[position] = (record.offset, error)
-                continue
+                if not self._gives_up(position, record.offset, error):
+                    batch.waiting[position] = (record.offset, error)
+                    continue
+                batch.refused.append((record, error))
+                size += len(record.value)
             batch.seconds.append(self._clock.monotonic() - began)
             batch.done[position] = record.offset + 1
         return batch
+
+    def _gives_up(self, position: Position, offset: int, error: UnavailableError) -> bool:
+        """Whether a newer directory was waited for long enough: then the bundle is refused like any other (12.2)."""
+        if not isinstance(error, DirectoryBehind):
+            return False
+        now = self._clock.monotonic()
+        claimed, since = self._claims.get(position, (-1, now))
+        if claimed != offset:
+            since = now
+        self._claims[position] = offset, since
+        return now - since >= _GIVE_UP
 
     def _route(self, record: IncomingRecord, directory: Directory) -> Routed:
         routed = route_bundle(
@@ -256,7 +276,7 @@ class Router:
         ]
         return deliveries + [self._quarantined(record, error) for record, error in batch.refused]
 
-    def _quarantined(self, record: IncomingRecord, error: RejectedError) -> OutgoingRecord:
+    def _quarantined(self, record: IncomingRecord, error: RejectedError | UnavailableError) -> OutgoingRecord:
         place = f"{record.topic}/{record.partition}/{record.offset}"
         say("bundle.quarantined", code=error.code, reason=error.message, place=place)
         value = encode_quarantined(

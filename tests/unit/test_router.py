@@ -307,6 +307,26 @@ async def test_a_bundle_under_a_newer_directory_holds_its_partition_alone(bench:
     assert bench.observer.total("cgi_unavailable_total", operation="directory", code="directory.behind") >= 1
 
 
+async def test_a_newer_directory_is_not_waited_for_for_ever(
+    bench: Bench, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.router._GIVE_UP", 0.2)
+    site = Site(world, "JCF")
+    world.version += 1
+    claims = Site(world, "JCF")
+    world.version -= 1
+    await bench.publish("JCF", claims.seal(["ATF"]), site.seal(["ATF"]))
+    router = await bench.start()
+    began = time.monotonic()
+    bench.notices.failures = 1  # going back to what was committed does not begin the wait anew
+    await run_until(router, lambda: bench.committed() == 2)
+    assert time.monotonic() - began >= 0.2
+    assert bench.numbers("ATF") == [1]
+    [refused] = bench.broker.records(QUARANTINE)
+    assert parse_quarantined(refused.value).code == "directory.behind"
+    assert bench.observer.total("cgi_quarantined_total", publisher="JCF", code="directory.behind") == 1
+
+
 async def test_a_topic_that_is_not_made_yet_is_waited_for(bench: Bench, world: World) -> None:
     world.add_agency("NCA")
     world.agree("JCF", "NCA", "trace.request")
