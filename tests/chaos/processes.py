@@ -1,7 +1,8 @@
 """What the chaos tests kill: a publisher and a subscriber as processes of their own, forked from one warm server.
 
-``arrange_death`` makes a process kill itself (SIGKILL) at the n-th time that it comes to a certain step, so that every
-gap between two steps is tried and not only those that a random moment hits.
+A process kills itself (SIGKILL): by a ``Death`` at the n-th time that it comes to a certain step, so that every gap
+between two steps is tried; by a ``Moment`` some time after it has got so far, anywhere. Both count what the process itself
+has done, not the clock of the test, so it dies on a quick machine as often as on a loaded one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import json
 import logging
 import multiprocessing
 import os
+import random
 import signal
+import threading
+import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -101,24 +105,45 @@ def arrange_death(target: type, method: str, *, at: int, after: bool) -> None:
 
 
 Death = tuple[type, str, int, bool]
+Moment = tuple[int, float]
+"""So many events beyond those of the processes before, and so many seconds more."""
 
 
-def _prepare(death: Death | None) -> None:
+def draw_moment(chance: random.Random) -> Moment:
+    """One in four dies while it starts, or soon after."""
+    return (0, chance.uniform(0, 0.2)) if chance.random() < 0.25 else (chance.randrange(1, 50), chance.uniform(0, 0.01))
+
+
+def _prepare(end: Death | Moment | None, reached: Callable[[], int]) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    if death is not None:
-        target, method, at, after = death
-        arrange_death(target, method, at=at, after=after)
+    match end:
+        case (type() as target, method, at, after):
+            arrange_death(target, method, at=at, after=after)
+        case (events, seconds):
+            threading.Thread(target=_die_at, args=(reached, reached() + events, seconds), daemon=True).start()
 
 
-def publish(folder: Path, total: int, kafka: Kafka | None = None, death: Death | None = None) -> None:
+def _die_at(reached: Callable[[], int], goal: int, seconds: float) -> None:
+    while reached() < goal:
+        time.sleep(0.001)
+    time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def publish(folder: Path, total: int, kafka: Kafka | None = None, end: Death | Moment | None = None) -> None:
     """Publishes events 0 to ``total``, from where the last process had got to, and drains."""
-    _prepare(death)
+    _prepare(end, lambda: _published(folder))
     asyncio.run(_publish(folder, total, kafka))
+
+
+def _published(folder: Path) -> int:
+    progress = folder / "source.progress"
+    return int(progress.read_text()) if progress.exists() else 0
 
 
 async def _publish(folder: Path, total: int, kafka: Kafka | None) -> None:
     progress = folder / "source.progress"
-    begin = max(0, int(progress.read_text()) - AGAIN) if progress.exists() else 0
+    begin = max(0, _published(folder) - AGAIN)
     producer: BusProducer = FileProducer(folder)
     if kafka is not None:
         producer = KafkaProducer(kafka[0], kafka[1][PUBLISHER])
@@ -137,9 +162,9 @@ async def _publish(folder: Path, total: int, kafka: Kafka | None) -> None:
     (folder / "published").write_text("all")
 
 
-def subscribe(folder: Path, total: int, kafka: Kafka | None = None, death: Death | None = None) -> None:
+def subscribe(folder: Path, total: int, kafka: Kafka | None = None, end: Death | Moment | None = None) -> None:
     """Receives until ``total`` events are in the sink's file and everything is committed."""
-    _prepare(death)
+    _prepare(end, lambda: count_lines(folder))
     asyncio.run(_subscribe(folder, total, kafka))
 
 

@@ -28,6 +28,7 @@ from tests.chaos.processes import (
     PUBLISHER,
     RECIPIENT,
     Death,
+    draw_moment,
     make_net,
     publish,
     received_serials,
@@ -52,6 +53,17 @@ def finish(target: Callable[..., None], *args: object) -> None:
     process = run(target, *args)
     process.join(60)
     assert process.exitcode == 0, "the last process did not bring it to an end"
+
+
+def run_to_the_end(target: Callable[..., None], folder: Path, total: int, chance: random.Random, done: str) -> int:
+    """One process after the other, each killed at some moment, until one gets to the end; how many were killed."""
+    kills = 0
+    while not (folder / done).exists():
+        process = run(target, folder, total, None, draw_moment(chance))
+        process.join(60)
+        assert process.exitcode in (0, SIGKILL)
+        kills += process.exitcode == SIGKILL
+    return kills
 
 
 async def route(folder: Path) -> None:
@@ -89,23 +101,11 @@ def test_killed_at_random_moments(tmp_path: Path, record_property: Callable[[str
     seed = random.randrange(10**6)
     record_property("seed", seed)
     chance = random.Random(seed)
-    total, kills = 250, 0
-    while not (tmp_path / "published").exists():
-        process = run(publish, tmp_path, total)
-        process.join(chance.uniform(0.02, 0.5) if kills < 8 else 60)
-        if process.is_alive():
-            process.kill()
-            process.join()
-            kills += 1
+    total = 250
+    kills = run_to_the_end(publish, tmp_path, total, chance, "published")
     asyncio.run(route(tmp_path))
-    while not (tmp_path / "received").exists():
-        process = run(subscribe, tmp_path, total)
-        process.join(chance.uniform(0.02, 0.5) if kills < 16 else 60)
-        if process.is_alive():
-            process.kill()
-            process.join()
-            kills += 1
-    assert kills >= 5, "the processes were too quick for this test to say anything"
+    kills += run_to_the_end(subscribe, tmp_path, total, chance, "received")
+    assert kills >= 5, "the processes lived too long for this test to say anything"
     assert_exact(tmp_path, total)
 
 
