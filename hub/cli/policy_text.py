@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 _STYLE: Final = {"yes": "green", "no": "red", "unknown": "yellow"}
+_LINE: Final = 10_000
+"""Columns where nobody looks: in a file or a pipe one line stays one line. A terminal folds; nothing is cut off."""
 
 
 def print_explanation(found: Explanation) -> None:
@@ -35,7 +37,9 @@ def print_explanation(found: Explanation) -> None:
         root.add("3 subscription: not known here (--subscription)")
     else:
         root.add(_decision("3 subscription", found.subscription))
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_LINE)
     console.print(root)
     if not found.allowed:
         console.print(f"[bold red]{found.recipient} gets nothing of it[/]")

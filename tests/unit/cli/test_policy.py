@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
 from hub.adapters.files import write_file
 from hub.trust.snapshot import encode_root
@@ -154,6 +155,18 @@ class TestExplain:
         ran = hub("policy explain event.json --to RSS --config site.toml")
         assert "does not apply" in ran.out
         assert "RSS gets nothing of it" in ran.out
+
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_no_clause_is_cut_off(self, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+        """A narrow terminal folds; a file or a pipe has one line for each thing said."""
+        monkeypatch.setenv("COLUMNS", "44")
+        monkeypatch.setenv("TTY_COMPATIBLE", "1" if terminal else "0")
+        out = hub("policy explain event.json --to ATF --config site.toml --subscription ATF.yaml").out
+        out = Text.from_ansi(out).plain
+        said = " ".join(out.replace("│", " ").split())
+        for clause in ('(release.yaml:3 rule "stolen firearms")', '(ATF.yaml:3 accept "pistols")', "(MOU #1)"):
+            assert clause in said, out
+        assert terminal == all(len(line) <= 44 for line in out.splitlines())
 
     @pytest.mark.parametrize(
         ("arguments", "code", "message"),
