@@ -3,7 +3,7 @@
 
 BIN := .venv/bin
 PYTHON_READY := .venv/.ready
-JARS_READY := build/broker/.ready
+JARS_READY := build/broker/jars/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help

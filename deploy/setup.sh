@@ -42,6 +42,7 @@ set_up_python() {
         if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
             need_package "Python's venv" python3-venv
         fi
+        say "making .venv with $python"
         "$python" -m venv .venv || fail "no virtual environment could be made with $python"
     fi
     if ! .venv/bin/uv --version 2>/dev/null | grep -qF "$(sed -n 's/^uv==\([^ ;]*\).*/uv \1/p' requirements/bootstrap.txt)"; then
@@ -49,14 +50,27 @@ set_up_python() {
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
             -r requirements/bootstrap.txt || fail "uv could not be installed: is a package index reachable?"
     fi
-    .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements/dev.txt
-    .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+    say "installing what requirements/dev.txt pins"
+    .venv/bin/uv pip sync --quiet --python .venv/bin/python --require-hashes requirements/dev.txt \
+        || fail "not everything could be installed: is a package index reachable?"
+    .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable . \
+        || fail "the project itself could not be installed into .venv"
+}
+
+# Whether the java on the PATH is 17 or newer; its first line says: openjdk version "17.0.15" 2025-04-15
+has_java() {
+    major=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
+    [ "${major:-0}" -ge 17 ] 2>/dev/null
 }
 
 set_up_jars() {
     jars=build/broker/jars
-    command -v java >/dev/null || need_package "Java 17 or newer" openjdk-17-jre-headless
+    if ! has_java; then
+        need_package "Java 17 or newer" openjdk-17-jre-headless
+        has_java || fail "the java on the PATH is still older than 17: $(command -v java || echo none)"
+    fi
     command -v mvn >/dev/null || need_package "Maven" maven
+    say "getting the broker's jars through Maven"
     mkdir -p $jars
     mvn --batch-mode --quiet --strict-checksums --file deploy/broker/pom.xml \
         dependency:copy-dependencies -DoutputDirectory="$PWD/$jars" >build/broker/maven.log 2>&1 \

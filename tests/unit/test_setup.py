@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("sh", "cat", "dirname", "env", "grep", "id", "mkdir", "rm", "sed", "sha256sum", "touch")
+JAVA = """echo 'openjdk version "17.0.15" 2025-04-15' >&2"""
 
 
 @pytest.fixture
@@ -64,6 +65,24 @@ def test_no_java_and_nobody_who_may_install_it(machine: Path) -> None:
     assert "openjdk-17-jre-headless" in text
 
 
+@pytest.mark.parametrize("version", ['openjdk version "11.0.27" 2025-04-15', 'java version "1.8.0_452"', "what?"])
+def test_an_old_java(machine: Path, version: str) -> None:
+    program(machine, "id", "echo 1000")
+    program(machine, "java", f"echo '{version}' >&2")
+    code, text = set_up(machine, "jars")
+    assert (code, text.count("\n")) == (1, 1)
+    assert "Java 17 or newer is missing" in text
+
+
+def test_an_old_java_that_stays_first_on_the_path(machine: Path) -> None:
+    program(machine, "id", "echo 0")
+    program(machine, "apt-get", "")
+    program(machine, "java", "echo 'openjdk version \"11.0.27\" 2025-04-15' >&2")
+    code, text = set_up(machine, "jars")
+    assert code == 1
+    assert f"the java on the PATH is still older than 17: {machine}/bin/java" in text
+
+
 def test_no_venv_and_nobody_who_may_install_it(machine: Path) -> None:
     program(machine, "id", "echo 1000")
     program(machine, "python3", 'case "$*" in *ensurepip*) exit 1;; esac')
@@ -75,6 +94,7 @@ def test_no_venv_and_nobody_who_may_install_it(machine: Path) -> None:
 def test_root_gets_java_and_maven_through_apt(machine: Path) -> None:
     program(machine, "id", "echo 0")
     program(machine, "apt-get", f'echo "$*" >>{machine}/apt.log')
+    program(machine, "java", f"[ -e {machine}/apt.log ] && {JAVA}")  # it works once it is installed
     program(machine, "mvn", "exit 1")
     code, text = set_up(machine, "jars")
     assert "Maven could not get the broker's jars: see build/broker/maven.log" in text
@@ -92,7 +112,7 @@ def test_an_install_that_fails_is_told(machine: Path) -> None:
 
 
 def test_jars_that_are_not_the_pinned_ones(machine: Path) -> None:
-    program(machine, "java", "")
+    program(machine, "java", JAVA)
     program(machine, "mvn", "echo bad >build/broker/jars/kafka.jar")
     code, text = set_up(machine, "jars")
     assert code == 1
