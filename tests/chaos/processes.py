@@ -1,8 +1,8 @@
 """What the chaos tests kill: a publisher and a subscriber as processes of their own, forked from one warm server.
 
 A process kills itself (SIGKILL): by a ``Death`` at the n-th time that it comes to a certain step, so that every gap
-between two steps is tried; by a ``Moment`` some time after it has got so far, anywhere. Both count what the process itself
-has done, not the clock of the test, so it dies on a quick machine as often as on a loaded one.
+between two steps is tried; by a ``Moment`` some time after it has got so far, anywhere. Both count what the process
+itself has done, not the clock of the test, so it dies on a quick machine as often as on a loaded one.
 """
 
 from __future__ import annotations
