@@ -35,7 +35,7 @@ from connectors.toolkit.connector import Connector, ConnectorContext, ConnectorS
 from connectors.toolkit.errors import FileRejected, FileUnmatched
 from connectors.toolkit.file_steps import FileReader, read_steps
 from connectors.toolkit.files import FileUnavailable, sync_folder
-from connectors.toolkit.report import SUFFIX, report_path
+from connectors.toolkit.report import MAX_NAME_BYTES, SUFFIX, report_path
 from connectors.toolkit.source import Begin, Idle, Mark, Origin, Position, Refused, Step
 
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", "~")
@@ -110,7 +110,7 @@ class Folder:
         failed = False
         last: Position | None = None
         try:
-            async with contextlib.aclosing(read_steps(path, reader, position)) as steps:
+            async with contextlib.aclosing(read_steps(path, reader, position, follow=False)) as steps:
                 async for step in steps:
                     failed = failed or (isinstance(step, Refused) and isinstance(step.error, FileRejected))
                     if isinstance(step, Mark):
@@ -190,9 +190,10 @@ def _stamp(entry: os.DirEntry[str]) -> tuple[int, int] | None:
 def _free_name(path: Path) -> Path:
     """``x.csv``, or ``x.2.csv`` where that is taken, and so on; neither it nor its report exists."""
     number, candidate = 1, path
-    while candidate.exists() or report_path(candidate).exists():
+    while os.path.lexists(candidate) or os.path.lexists(report_path(candidate)):
         number += 1
-        candidate = path.with_name(f"{path.stem}.{number}{path.suffix}")
+        end = os.fsencode(f".{number}{path.suffix}")
+        candidate = path.with_name(os.fsdecode(os.fsencode(path.stem)[: MAX_NAME_BYTES - len(end)] + end))
     return candidate
 
 

@@ -29,14 +29,17 @@ class FileReader(Protocol):
         """In the same order whenever it is read. Raises ``FileRejected`` before the first."""
 
 
-async def read_steps(path: Path, reader: FileReader, position: Position | None) -> AsyncGenerator[Step, None]:
+async def read_steps(
+    path: Path, reader: FileReader, position: Position | None, *, follow: bool = True
+) -> AsyncGenerator[Step, None]:
     """The steps of a file; from ``position`` on where that is of the same bytes and the same reader.
 
-    A file that cannot be read at all is one refusal in row 0. Raises ``FileUnavailable``.
+    ``follow``: also of the file that a link leads to. A file that cannot be read at all is one refusal in row 0.
+    Raises ``FileUnavailable``.
     """
     report = report_path(path)
     try:
-        data = await asyncio.to_thread(read_whole, path)
+        data = await asyncio.to_thread(read_whole, path, follow=follow)
     except FileRejected as error:
         yield Begin(report)
         yield Refused(Origin(report, 0, 0), error)

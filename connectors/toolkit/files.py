@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from connectors.toolkit.errors import FileTooLarge
@@ -18,14 +19,19 @@ class FileUnavailable(UnavailableError):
     code = "unavailable.file"
 
 
-def read_whole(path: Path, *, limit: int = MAX_FILE_BYTES) -> bytes:
-    """The bytes of a file that did not change while it was read.
+def read_whole(path: Path, *, limit: int = MAX_FILE_BYTES, follow: bool = True) -> bytes:
+    """The bytes of a plain file that did not change while it was read. ``follow``: also where ``path`` is a link to it.
 
     Raises :class:`FileUnavailable` (not there, not readable, still changing), ``FileTooLarge``.
     """
     try:
-        with path.open("rb") as file:
-            before = os.fstat(file.fileno())
+        # O_NONBLOCK: a pipe of that name must not be waited for. Checked is what was opened, not the name.
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(path, flags if follow else flags | getattr(os, "O_NOFOLLOW", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            before = os.fstat(descriptor)
+            if not stat.S_ISREG(before.st_mode):
+                raise FileUnavailable("not a plain file", path=str(path))
             if before.st_size > limit:
                 raise FileTooLarge("the file is too large: split it", bytes=before.st_size, limit=limit)
             data = file.read(limit + 1)

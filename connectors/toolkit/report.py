@@ -1,10 +1,13 @@
 """The report of refused rows: ``<file>.rejected.jsonl``, one object a row, for the agency's own people.
 
-It holds the row as it came, so it is as confidential as the file itself (mode 0600) and never leaves the site.
+It holds the row as it came, so it is as confidential as the file itself (mode 0600) and never leaves the site. Where
+others may write into the folder, they may put a link in its place: links are removed or refused, never followed.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 import re
@@ -16,13 +19,20 @@ from connectors.toolkit.source import Origin
 from hub.errors import RejectedError
 
 SUFFIX = ".rejected.jsonl"
+MAX_NAME_BYTES = 255
+"""Of a file's name, on every usual file system."""
 
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _INDEX = re.compile(r"\[\d+\]")
 
 
 def report_path(path: Path) -> Path:
-    """Where the refused rows of ``path`` are reported: beside it."""
-    return path.with_name(path.name + SUFFIX)
+    """Where the refused rows of ``path`` are reported: beside it. A name that would be too long is cut and marked."""
+    name = os.fsencode(path.name)
+    if len(name) + len(SUFFIX) > MAX_NAME_BYTES:
+        mark = f"~{hashlib.sha256(name).hexdigest()[:8]}".encode()
+        name = name[: MAX_NAME_BYTES - len(SUFFIX) - len(mark)] + mark
+    return path.with_name(os.fsdecode(name) + SUFFIX)
 
 
 def encode_refusal(origin: Origin, error: RejectedError) -> dict[str, Any]:
@@ -73,11 +83,14 @@ class ErrorReport:
             return
         path = Path(state["path"])
         try:
-            if path.exists():
-                kept = min(path.stat().st_size, int(state["bytes"]))
-                os.truncate(path, kept)
+            descriptor = os.open(path, os.O_WRONLY | _NO_LINK)
+            with os.fdopen(descriptor, "ab") as file:
+                kept = min(os.fstat(descriptor).st_size, int(state["bytes"]))
+                file.truncate(kept)
                 self._path, self._bytes = path, kept
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP):  # moved away, perhaps with a link in its place
+                return
             raise FileUnavailable("cannot cut the report", path=str(path), cause=error.strerror) from error
 
     def begin(self, path: Path) -> None:
@@ -101,7 +114,7 @@ class ErrorReport:
     def _append(self, path: Path, data: bytes) -> None:
         fresh = path != self._path
         try:
-            descriptor = open_private(path, os.O_WRONLY | (os.O_TRUNC if fresh else os.O_APPEND))
+            descriptor = open_private(path, os.O_WRONLY | _NO_LINK | (os.O_TRUNC if fresh else os.O_APPEND))
             with os.fdopen(descriptor, "ab") as file:
                 file.write(data)
                 file.flush()

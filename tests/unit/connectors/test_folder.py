@@ -110,11 +110,11 @@ async def test_a_file_that_changes_while_it_is_read_is_read_again(site: Path, mo
     path = put(site, "a.csv", ROW.format(1))
     real, calls = files.read_whole, []
 
-    def changing(target: Path, *, limit: int = files.MAX_FILE_BYTES) -> bytes:
+    def changing(target: Path, *, limit: int = files.MAX_FILE_BYTES, follow: bool = True) -> bytes:
         calls.append(target)
         if len(calls) == 1:
             raise files.FileUnavailable("the file is still being written", path=str(target))
-        return real(path, limit=limit)
+        return real(path, limit=limit, follow=follow)
 
     monkeypatch.setattr("connectors.toolkit.file_steps.read_whole", changing)
     publisher = MemoryPublisher()
@@ -208,3 +208,35 @@ def test_settings_are_checked(site: Path) -> None:
         folder.connector.build({"path": "in", "files": []}, context)
     with pytest.raises(ConnectorInvalid, match="key of its own"):
         folder.connector.build({"path": "in", "files": [{"match": "*", "profile": "p.yaml", "key": ["a"]}]}, context)
+
+
+async def test_a_name_as_long_as_a_name_may_be_stops_no_other_file(site: Path) -> None:
+    long = "a" * 251 + ".csv"
+    publisher = MemoryPublisher()
+    for turn in (1, 2):
+        put(site, long, ROW.format(turn), BAD.format(turn))
+        put(site, f"b{turn}.csv", ROW.format(turn + 2))
+        async with asyncio.timeout(10):
+            await run_once(site, publisher)
+    assert len(publisher.events) == 4
+    assert names(site / "in") == []
+    done = names(site / "in" / "done")
+    assert [name for name in done if not name.startswith("a")] == ["b1.csv", "b2.csv"]
+    assert len([name for name in done if name.endswith(".csv")]) == 4
+    assert len(read_reports(site)) == 2
+
+
+async def test_a_link_put_in_a_files_place_is_not_read(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = site / "secret"
+    secret.write_text("\n".join([HEADER, ROW.format(1), ""]))
+    path = put(site, "a.csv", ROW.format(2))
+    source = make(site)
+    scanned = source._scan()
+    path.unlink()
+    path.symlink_to(secret)
+    scans = [scanned, ([], False)]
+    monkeypatch.setattr(source, "_scan", lambda: scans.pop(0))
+    publisher = MemoryPublisher()
+    await run_source(source, publisher, ProgressFile(site / "p.json"))
+    assert publisher.events == []
+    assert names(site / "in" / "done") == []

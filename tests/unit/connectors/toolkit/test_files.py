@@ -66,3 +66,14 @@ def test_progress_is_kept_and_damage_is_told(tmp_path: Path) -> None:
         progress.path.write_text(damage)
         with pytest.raises(ConnectorInvalid, match="delete it"):
             progress.load()
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileUnavailable, match="plain file"):
+        read_whole(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"1")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert read_whole(tmp_path / "link") == b"1"
+    with pytest.raises(FileUnavailable):
+        read_whole(tmp_path / "link", follow=False)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
+import pytest
+
 from connectors.toolkit import ErrorReport, Origin, report_path
-from connectors.toolkit.errors import CellMissing, FieldRefused, first_of
+from connectors.toolkit.errors import CellMissing, FieldRefused, RowRejected, first_of
+from connectors.toolkit.files import FileUnavailable
 from connectors.toolkit.report import encode_refusal
 
 
@@ -83,3 +87,25 @@ def test_all_faults_of_a_row_stand_in_its_line(tmp_path: Path) -> None:
     found = encode_refusal(origin(tmp_path, 1), error)
     assert found["column"] == "A"
     assert [item["column"] for item in found["also"]] == ["B"]
+
+
+def test_a_long_name_is_cut_and_stays_its_own() -> None:
+    one, other = (report_path(Path("a") / ("é" * 120 + end)) for end in ("1.csv", "2.csv"))
+    assert one != other
+    assert max(len(os.fsencode(path.name)) for path in (one, other)) == 255
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    """Whoever may write into the folder must not have another file of ours overwritten or cut."""
+    other = tmp_path / "other"
+    other.write_text("kept")
+    path = tmp_path / "a.csv.rejected.jsonl"
+    path.symlink_to(other)
+    report = ErrorReport()
+    report.resume({"path": str(path), "bytes": 0})
+    with pytest.raises(FileUnavailable):
+        report.write([(origin(path, 1), RowRejected("no", column=None))])
+    report.begin(path)
+    report.write([(origin(path, 1), RowRejected("no", column=None))])
+    assert other.read_text() == "kept"
+    assert not path.is_symlink()
