@@ -22,6 +22,7 @@ from connectors.toolkit.progress import ProgressFile
 from connectors.toolkit.report import ErrorReport
 from connectors.toolkit.source import Begin, Idle, Mark, Origin, Refused, Source, Taken
 from hub.errors import RejectedError, UnavailableError
+from hub.log_words import say
 from hub.model import Event
 from hub.ports import Observer
 
@@ -89,6 +90,7 @@ class SourceRun:
                 return self.totals
             except UnavailableError as error:
                 self._observer.increment("cgi_unavailable_total", operation="poll", code=error.code)
+                say("source.unavailable", source=self.name, code=error.code, reason=error.diagnostics())
                 moved = self.totals.published + self.totals.duplicates > settled
                 wait = FIRST_WAIT_SECONDS if moved else min(wait * 2, LONGEST_WAIT_SECONDS)
                 await asyncio.sleep(wait)

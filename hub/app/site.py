@@ -16,6 +16,7 @@ from hub.adapters.found_connectors import (
     site_context,
 )
 from hub.adapters.kafka import KafkaConsumer, KafkaProducer
+from hub.adapters.progress import ProgressObserver
 from hub.adapters.sqlite_inbox import SqliteInbox
 from hub.adapters.sqlite_outbox import SqliteOutbox
 from hub.app.process import Process, SettingMissing, served, start_process, tls_files
@@ -100,7 +101,9 @@ async def _publish_until(stop: asyncio.Event, process: Process, settings: SiteSe
     ]
     process.progress.expect("publisher")
     async with make_publisher(process, settings, signing) as publisher, asyncio.TaskGroup() as group:
-        running = [group.create_task(run_source(label, source, publisher)) for label, source in sources]
+        running = [
+            group.create_task(watch_source(process.progress, label, source, publisher)) for label, source in sources
+        ]
         await stop.wait()
         for task in running:
             task.cancel()
@@ -108,6 +111,13 @@ async def _publish_until(stop: asyncio.Event, process: Process, settings: SiteSe
 
 def source_context(process: Process, settings: SiteSettings, source: ConnectorSettings) -> SiteContext:
     return site_context(settings, source, "source", catalog=process.catalog, observer=process.progress)
+
+
+async def watch_source(progress: ProgressObserver, label: str, source: RunningSource, publisher: Publisher) -> None:
+    """Run ``source``; until it ends, the process is ready only while it gets further or has nothing to do."""
+    progress.expect(label)
+    await run_source(label, source, publisher)
+    progress.retire(label)
 
 
 async def run_source(label: str, source: RunningSource, publisher: Publisher) -> SourceTotals:

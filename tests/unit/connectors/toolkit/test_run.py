@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from connectors.toolkit import Begin, Mark, Origin, Position, ProgressFile, Refused, SourceRun, Step, Taken, run
 from connectors.toolkit.errors import CellMissing
@@ -108,10 +109,14 @@ async def test_a_kill_between_publishing_and_the_position_repeats_without_effect
 async def test_what_is_away_is_tried_again_from_the_last_mark(tmp_path: Path) -> None:
     source, publisher, observer = Numbers(tmp_path / "n.rejected.jsonl"), MemoryPublisher(), SilentObserver()
     source.away = 2
-    totals = await SourceRun(source, ProgressFile(tmp_path / "p.json"), observer).run(publisher)
+    with capture_logs() as said:
+        totals = await SourceRun(source, ProgressFile(tmp_path / "p.json"), observer).run(publisher)
     assert len(publisher.events) == 16
     assert totals.rejected_rows == 4
     assert observer.counters["cgi_unavailable_total", (("code", "unavailable.file"), ("operation", "poll"))] == 2
+    assert [(line["event"], line["source"], line["code"]) for line in said] == [
+        ("source.unavailable", "numbers", "unavailable.file")
+    ] * 2
     assert len(read_reports(tmp_path)) == 4
 
 
