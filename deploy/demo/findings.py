@@ -89,12 +89,13 @@ async def gather(stack: Stack, samples: list[Sample], attempts: list[str]) -> Fi
 
 
 def _policy_verdicts(found: tuple[Holding, ...]) -> Iterator[Verdict]:
-    rss = [one for one in found if one.recipient == "RSS" and one.event_type == "seizure.report"]
-    yield Verdict(
-        "RSS has seizures, and no persons",
-        bool(rss) and all("personal" not in one.granted for one in rss),
-        f"{sum(one.events for one in rss)} seizures, with {_compartments(rss)}",
-    )
+    for agency in ("CCGIU", "RSS"):
+        held = [one for one in found if one.recipient == agency and one.event_type == "seizure.report"]
+        yield Verdict(
+            f"{agency} has seizures, and no persons",
+            bool(held) and all("personal" not in one.granted for one in held),
+            f"{sum(one.events for one in held)} seizures, with {_compartments(held)}",
+        )
     interpol = [one for one in found if one.recipient == "INTERPOL" and one.event_type == "firearm.notice"]
     yield Verdict(
         "INTERPOL has serials of stolen firearms, and no owners",

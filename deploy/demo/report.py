@@ -83,7 +83,8 @@ def _matrix(holdings: tuple[Holding, ...]) -> Table:
     table = Table(box=SIMPLE, padding=(0, 1), collapse_padding=True)
     table.add_column("", no_wrap=True)
     for agency in AGENCIES:
-        table.add_column(agency, justify="right", no_wrap=True)
+        # "1186 cps" goes on two lines where it must, and is not cut off
+        table.add_column(agency, justify="right", overflow="fold", min_width=len(agency))
     for event_type in sorted({event_type for event_type, _ in cells}):
         row = [
             "\n".join(f"{events} {letters}" for letters, events in sorted(cells[event_type, agency].items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from deploy.demo.received import rows
 from deploy.demo.stack import Stack
@@ -30,11 +30,32 @@ _WITH_PERSONS = "outcome = 'PURCHASER_IDENTIFIED' AND possessor_names IS NOT NUL
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision for an agency, for machines."""
+
+    agency: str
+    allowed: bool
+    code: str
+    reason: str
+    clause: str
+
+    @classmethod
+    def of(cls, agency: AgencyId, decision: Decision) -> Self:
+        return cls(agency, decision.allowed, decision.code, decision.reason, decision.clause)
+
+    def __str__(self) -> str:
+        verdict = "yes" if self.allowed else "no"
+        where = f"{self.code}; {self.clause}" if self.clause else self.code
+        return f"{self.agency}: {verdict}, {self.reason} [{where}]"
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
-    """A place on the way, and what is to be said of it; one line each."""
+    """A place on the way, and what is to be said of it, one line each; the decisions among that also by themselves."""
 
     place: str
     lines: tuple[str, ...]
+    decisions: tuple[Decided, ...] = ()
 
 
 async def follow(stack: Stack, catalog: Catalog) -> list[Stop]:
@@ -88,10 +109,9 @@ def _at_source(event: Event) -> Stop:
 def _at_release(stack: Stack, catalog: Catalog, directory: Directory, event: Event, now_ms: int) -> Stop:
     policy = ReleasePolicy(load_release(stack.site(PUBLISHER) / "release.yaml", catalog), PUBLISHER)
     reasons = policy.explain(event, catalog.get(event.event_type), directory, now_ms)
-    return Stop(
-        "JCF's Publisher: release rules and agreements, then sealed into the outbox",
-        tuple(f"{agency}: {_words(decision)}" for agency, found in sorted(reasons.items()) for decision in found),
-    )
+    decided = tuple(Decided.of(agency, decision) for agency, found in sorted(reasons.items()) for decision in found)
+    place = "JCF's Publisher: release rules and agreements, then sealed into the outbox"
+    return Stop(place, tuple(map(str, decided)), decided)
 
 
 async def _on_ingest(
@@ -129,13 +149,11 @@ def _at_ingest(record: IncomingRecord, routed: Routed, event_id: EventId) -> Sto
 
 
 def _at_router(routed: Routed) -> Stop:
-    lines = [
-        f"{found.agency}: {_words(decision)}"
-        for found in sorted(routed.deliveries, key=lambda found: found.agency)
-        for decision in found.decisions
-    ]
-    lines += [f"{denial.agency}: {_words(denial.decision)}" for denial in routed.denials]
-    return Stop("the router: signature, hashes and topic are right; agreement and subscription on labels", tuple(lines))
+    delivered = sorted(routed.deliveries, key=lambda found: found.agency)
+    decided = [Decided.of(found.agency, decision) for found in delivered for decision in found.decisions]
+    decided += [Decided.of(denial.agency, denial.decision) for denial in routed.denials]
+    place = "the router: signature, hashes and topic are right; agreement and subscription on labels"
+    return Stop(place, tuple(map(str, decided)), tuple(decided))
 
 
 async def _at_recipient(stack: Stack, agency: AgencyId, event_id: EventId) -> Stop:
@@ -163,8 +181,3 @@ def _at_answer(stack: Stack, answer: dict[str, Any]) -> Stop:
             f" purchaser: {'withheld' if regional['purchaser_names'] is None else 'SHOWN'}",
         ),
     )
-
-
-def _words(decision: Decision) -> str:
-    verdict = "yes" if decision.allowed else "no"
-    return f"{verdict}, {decision.reason} [{decision.code}" + (f"; {decision.clause}]" if decision.clause else "]")
