@@ -48,6 +48,8 @@ GaugeName = Literal[
     "cgi_directory_version",
     "cgi_directory_age_seconds",
     "cgi_directory_expiry_timestamp_seconds",
+    "cgi_last_event_timestamp_seconds",
+    "cgi_clock_timestamp_seconds",
     "cgi_progress_timestamp_seconds",
     "cgi_ready",
     "cgi_build_info",
@@ -184,6 +186,12 @@ _DECLARED: Final = (
     Metric("cgi_partitions", "gauge", "Partitions that this process reads now."),
     # --- what is missing
     Metric(
+        "cgi_last_event_timestamp_seconds",
+        "gauge",
+        "When this router last routed an event of the publisher, by the router's clock.",
+        (PUBLISHER,),
+    ),
+    Metric(
         "cgi_gaps",
         "gauge",
         "Open gaps in the sequence of a publisher.",
@@ -212,6 +220,7 @@ _DECLARED: Final = (
     Metric("cgi_directory_age_seconds", "gauge", "Time since the directory in use was issued."),
     Metric("cgi_directory_expiry_timestamp_seconds", "gauge", "When the directory in use ends."),
     # --- the process
+    Metric("cgi_clock_timestamp_seconds", "gauge", "What this process's clock says at the moment of the scrape."),
     Metric(
         "cgi_progress_timestamp_seconds",
         "gauge",

@@ -378,6 +378,8 @@ class Router:
         self._observer.observe("cgi_bundle_bytes", len(record.value))
         if bundle.is_heartbeat:
             self._observer.increment("cgi_heartbeats_total", direction="seen")
+        else:
+            self._observer.gauge("cgi_last_event_timestamp_seconds", self._clock.now_ms() / 1000, publisher=publisher)
         self._count_lane(publisher, "", event_type, "routed", "", n)
         for delivery in routed.deliveries:
             self._count_lane(publisher, delivery.agency, event_type, "delivered", "", n)
@@ -438,6 +440,7 @@ class LagWatch:
         self._observer = observer
         self._mean: dict[str, float] = {}
         self._last: dict[Position, int] = {}
+        self._shown: set[str] = set()
 
     def read(self, records: Sequence[IncomingRecord], routed: Sequence[tuple[IncomingRecord, Routed]]) -> None:
         """Take note of what was read."""
@@ -448,14 +451,15 @@ class LagWatch:
             self._last[record.topic, record.partition] = record.timestamp_ms
 
     def measure(self, lag: Mapping[Position, int]) -> None:
-        """Set the gauges from the records that wait in each partition."""
-        waiting: dict[str, int] = {}
-        oldest: dict[str, float] = {}
+        """Set the gauges from the records that wait in each partition that is this router's now."""
+        waiting: dict[str, int] = dict.fromkeys(self._shown, 0)  # a topic that went to another router: none here
+        oldest: dict[str, float] = dict.fromkeys(self._shown, 0.0)
         for (topic, partition), records in lag.items():
             waiting[topic] = waiting.get(topic, 0) + records
             read_last = self._last.get((topic, partition))
             age = 0.0 if not records or read_last is None else max(0, self._clock.now_ms() - read_last) / 1000
             oldest[topic] = max(oldest.get(topic, 0.0), age)
+        self._shown = {topic for topic, _ in lag}
         for topic, records in waiting.items():
             self._observer.gauge("cgi_lag_records", records, topic=topic)
             self._observer.gauge("cgi_lag_events", records * self._mean.get(topic, 1.0), topic=topic)

@@ -1,4 +1,4 @@
-"""Gauges of what stands still while time goes on: directory, keys and certificates, set anew before each scrape."""
+"""Gauges set anew before each scrape: the clock, and what stands still as it goes on: directory, keys, certificates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KeyKind = Literal["signing", "kem"]
 
 
 class StandingFacts:
-    """Directory version, age and expiry; expiry of this process's own keys as the directory lists them, and of TLS."""
+    """The clock; directory version, age and expiry; expiry of TLS, and of own keys as the directory lists them."""
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class StandingFacts:
 
     def refresh(self) -> None:
         """Set the gauges. What cannot be read now keeps its last value, and its own counter tells of the fault."""
+        self._observer.gauge("cgi_clock_timestamp_seconds", self._clock.now_ms() / 1000)
         try:
             self._show_directory(self._directory.current())
         except UnavailableError as error:

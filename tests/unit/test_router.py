@@ -13,7 +13,7 @@ from hub.adapters.memory_observer import MemoryObserver
 from hub.errors import BusNotAuthorized, BusUnavailable, UnavailableError
 from hub.model import HUB
 from hub.ports import OutgoingRecord
-from hub.router import DeliveryTopicMissing, Router, RouterLimits
+from hub.router import DeliveryTopicMissing, LagWatch, Router, RouterLimits
 from hub.routing import Routed, Subscriptions
 from hub.topics import HEARTBEAT, INGEST_PATTERN, QUARANTINE, ROUTER_GROUP
 from hub.trust.directory import Directory
@@ -137,6 +137,29 @@ async def test_delivers_in_order_and_commits(bench: Bench, world: World) -> None
     assert bench.committed() == 5
     assert bench.observer.total("cgi_events_total", outcome="delivered", recipient="ATF") == 10
     assert bench.observer.total("cgi_bundles_total", outcome="routed", publisher="JCF") == 5
+
+
+async def test_when_an_agency_was_last_heard(bench: Bench, world: World) -> None:
+    site = Site(world, "JCF")
+    await bench.publish("JCF", site.seal(["ATF"]))
+    router = await bench.start()
+    await router.step()
+    heard = world.now_ms / 1000
+    world.now_ms += 60_000
+    await bench.publish("JCF", site.heartbeat(["ATF"]))
+    await router.step()
+    assert bench.observer.total("cgi_last_event_timestamp_seconds", publisher="JCF") == heard  # a heartbeat is no event
+
+
+def test_a_topic_that_went_to_another_router_has_no_lag_here(world: World) -> None:
+    observer = MemoryObserver()
+    watch = LagWatch(WorldClock(world), observer)
+    watch.measure({("ingest.JCF", 0): 3, ("ingest.ATF", 1): 2})
+    watch.measure({("ingest.ATF", 1): 2})
+    assert observer.total("cgi_lag_records", topic="ingest.JCF") == 0
+    assert observer.total("cgi_lag_records", topic="ingest.ATF") == 2
+    watch.measure({("ingest.JCF", 0): 1})
+    assert observer.total("cgi_lag_records", topic="ingest.JCF") == 1
 
 
 async def test_a_refused_record_goes_to_quarantine_and_the_next_goes_on(bench: Bench, world: World) -> None:

@@ -51,6 +51,7 @@ def test_the_gauges(world: World, directory: WatchedDirectory, tmp_path: Path) -
     facts.refresh()
     assert observer.total("cgi_directory_version") == world.version
     assert observer.total("cgi_directory_age_seconds") == 90
+    assert observer.total("cgi_clock_timestamp_seconds") == world.now_ms / 1000
     assert observer.total("cgi_directory_expiry_timestamp_seconds") == world.expires_at_ms / 1000
     end = (world.now_ms - 90_000 + 365 * DAY_MS) / 1000
     assert observer.total("cgi_key_expiry_timestamp_seconds", kind="signing") == end
