@@ -269,66 +269,39 @@ def _scalar_operator(part: Part, name: str, path: str, field: FieldLike, scope: 
         if field.kind not in ORDERED:
             raise part.fault(f"{path} ({field.kind}) knows no more and less: {name!r} does not fit it")
         value = read_literal(part, field, exact=False)
-        test = _at_least(place, value) if name == "at_least" else _at_most(place, value)
-        return _leaf(test, f"{path} is {name.replace('_', ' ')} {_found(value)}", part, place)
+        holds = (lambda found: found >= value) if name == "at_least" else (lambda found: found <= value)
+        return _leaf(_if_known(place, holds), f"{path} is {name.replace('_', ' ')} {_found(value)}", part, place)
     if name in ("contains", "starts_with"):
         if field.kind != "string" or field.codes is not None:
             raise part.fault(f"{path} is no free text: {name!r} does not fit it; use equals or in")
         folded = part.text().casefold()
         if not folded:
             raise part.fault("an empty text stands in every text: nothing is meant by it, so it is refused")
-        test = _contains(place, folded) if name == "contains" else _starts_with(place, folded)
+        if name == "contains":
+            test = _if_known(place, lambda found: folded in found.casefold())
+        else:
+            test = _if_known(place, lambda found: found.casefold().startswith(folded))
         return _leaf(test, f"{path} {name.replace('_', ' ')} {part.text()}", part, place)
     parts = part.parts_or_one() if name == "in" else (part,)
     values = tuple(read_literal(each, field, exact=True) for each in parts)
     text = f"{path} is " + ("one of " if len(values) > 1 else "") + ", ".join(_found(value) for value in values)
-    return _leaf(_in(place, values), text, part, place)
+    return _leaf(_is_in(place, values), text, part, place)
 
 
 def _leaf(test: Test, text: str, part: Part, place: int) -> Condition:
     return Condition(test, text, part.place, reads=lambda facts: facts[place])
 
 
-def _in(place: int, values: Iterable[Any]) -> Test:
-    wanted = frozenset(values)
-
+def _if_known(place: int, holds: Callable[[Any], bool]) -> Test:
     def test(facts: Facts) -> Verdict:
         found = facts[place]
-        return None if found is None or found is MISSING else found in wanted
+        return None if found is None or found is MISSING else holds(found)
 
     return test
 
 
-def _at_least(place: int, value: Any) -> Test:
-    def test(facts: Facts) -> Verdict:
-        found = facts[place]
-        return None if found is None or found is MISSING else found >= value
-
-    return test
-
-
-def _at_most(place: int, value: Any) -> Test:
-    def test(facts: Facts) -> Verdict:
-        found = facts[place]
-        return None if found is None or found is MISSING else found <= value
-
-    return test
-
-
-def _contains(place: int, folded: str) -> Test:
-    def test(facts: Facts) -> Verdict:
-        found = facts[place]
-        return None if found is None or found is MISSING else folded in found.casefold()
-
-    return test
-
-
-def _starts_with(place: int, folded: str) -> Test:
-    def test(facts: Facts) -> Verdict:
-        found = facts[place]
-        return None if found is None or found is MISSING else found.casefold().startswith(folded)
-
-    return test
+def _is_in(place: int, values: Iterable[Any]) -> Test:
+    return _if_known(place, frozenset(values).__contains__)
 
 
 def _holds(place: int, value: Any) -> Test:
@@ -374,7 +347,7 @@ def _label_operator(part: Part, operator: str, name: str) -> Condition:
             raise part.fault(f"the label {name} knows no more and less: {operator!r} does not fit it")
         kind = _LABEL_VALUES[name]
         texts = [each.one_of([member.value for member in kind], f"a {name}") for each in parts]
-        return _leaf(_in(place, [kind(text) for text in texts]), f"{name} is {', '.join(texts)}", part, place)
+        return _leaf(_is_in(place, [kind(text) for text in texts]), f"{name} is {', '.join(texts)}", part, place)
     try:
         values = [parse_handling(each.text()) for each in parts]
     except NameInvalid as error:
@@ -386,4 +359,4 @@ def _label_operator(part: Part, operator: str, name: str) -> Condition:
     if operator == "at_most":
         return _leaf(lambda facts: facts[place].within(bound), text, part, place)
     text = f"handling is {', '.join(map(str, values))}"
-    return _leaf(_in(place, values), text, part, place)
+    return _leaf(_is_in(place, values), text, part, place)

@@ -5,7 +5,7 @@ Three-valued like conditions: whether it means an agency is unknown where the ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,8 +16,6 @@ from hub.policy.source import Part, did_you_mean
 
 ANYONE: Final = "*"
 ANSWERED: Final = "requester"
-
-Match = Callable[[AgencyId, Facts], Verdict]
 
 
 @dataclass(frozen=True, slots=True)

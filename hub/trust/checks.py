@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from hub.errors import RejectedError, UnavailableError
-from hub.model import Compartment
+from hub.model import AgencyId, Compartment
 from hub.trust import kem
 from hub.trust.listing import Listing
 from hub.wire import labels, limits
@@ -245,6 +245,19 @@ def verify_entry(entry: Entry, lane: Lane) -> tuple[int, ...]:
     if not entry.recipient_seq and not lane.is_heartbeat:
         raise EntryChainInvalid("an entry's number is 0", agency=entry.agency)
     return numbers
+
+
+def verify_addressed(flush: Flush, entry: Entry, *, hub: AgencyId, recipient: AgencyId) -> None:
+    """Flush and entry are for this hub and this recipient. Raises :class:`HubMismatch`, :class:`RecipientMismatch`."""
+    verify_hub(flush, hub)
+    if entry.agency != recipient:
+        raise RecipientMismatch("the entry is another agency's", found=entry.agency, wanted=recipient)
+
+
+def verify_hub(flush: Flush, hub: AgencyId) -> None:
+    """Raises :class:`HubMismatch`."""
+    if flush.hub != hub:
+        raise HubMismatch("the record is for another hub", found=flush.hub, wanted=hub)
 
 
 def verify_entry_in_bundle(entry: bytes, index: int, path: Sequence[bytes], head: Head) -> None:

@@ -7,8 +7,9 @@ key never opens a wrap. docs/spec/directory.md, section 7.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, StrictStr, ValidationError
 
@@ -34,18 +35,23 @@ class KeyUse(str, Enum):
     KEM = "kem"
 
 
-class _PrivateForm(Strict):
-    kind: Literal["cgi-hub/v1/private-key"]
+class _KeyForm(Strict):
     use: KeyUse
     key_id: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _PrivateForm(_KeyForm):
+    kind: Literal["cgi-hub/v1/private-key"]
     seed: Base64
 
 
-class _PublicForm(Strict):
+class _PublicForm(_KeyForm):
     kind: Literal["cgi-hub/v1/public-key"]
-    use: KeyUse
-    key_id: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")]
     key: Base64
+
+
+F = TypeVar("F", bound=_KeyForm)
+K = TypeVar("K", SigningKey, KemPrivateKey, VerifyKey, KemPublicKey)
 
 
 def generate_seed(use: KeyUse) -> bytes:
@@ -87,46 +93,26 @@ def encode_public_key(use: KeyUse, key: VerifyKey | KemPublicKey) -> bytes:
 
 def parse_signing_key(raw: bytes, use: KeyUse) -> SigningKey:
     """The composite private key in a key file's bytes, for ``use``. Raises :class:`KeyFileInvalid`."""
-    form = _private(raw, use)
-    try:
-        key = SigningKey(form.seed)
-    except KeyMalformed as error:
-        raise KeyFileInvalid(error.message) from error
-    _check_id(form.key_id, key.public.key_id)
-    return key
+    form = _parse_form(_PrivateForm, raw, use)
+    return _parse_key(SigningKey, form.seed, form.key_id, lambda key: key.public.key_id)
 
 
 def parse_kem_key(raw: bytes) -> KemPrivateKey:
     """The KEM private key in a key file's bytes. Raises :class:`KeyFileInvalid`."""
-    form = _private(raw, KeyUse.KEM)
-    try:
-        key = KemPrivateKey(form.seed)
-    except KeyMalformed as error:
-        raise KeyFileInvalid(error.message) from error
-    _check_id(form.key_id, key.public.kem_id)
-    return key
+    form = _parse_form(_PrivateForm, raw, KeyUse.KEM)
+    return _parse_key(KemPrivateKey, form.seed, form.key_id, lambda key: key.public.kem_id)
 
 
 def parse_verify_key(raw: bytes, use: KeyUse) -> VerifyKey:
     """The composite public key in a public key's file, for ``use``. Raises :class:`KeyFileInvalid`."""
-    form = _public(raw, use)
-    try:
-        key = VerifyKey(form.key)
-    except KeyMalformed as error:
-        raise KeyFileInvalid(error.message) from error
-    _check_id(form.key_id, key.key_id)
-    return key
+    form = _parse_form(_PublicForm, raw, use)
+    return _parse_key(VerifyKey, form.key, form.key_id, lambda key: key.key_id)
 
 
 def parse_kem_public_key(raw: bytes) -> KemPublicKey:
     """The KEM public key in a public key's file. Raises :class:`KeyFileInvalid`."""
-    form = _public(raw, KeyUse.KEM)
-    try:
-        key = KemPublicKey(form.key)
-    except KeyMalformed as error:
-        raise KeyFileInvalid(error.message) from error
-    _check_id(form.key_id, key.kem_id)
-    return key
+    form = _parse_form(_PublicForm, raw, KeyUse.KEM)
+    return _parse_key(KemPublicKey, form.key, form.key_id, lambda key: key.kem_id)
 
 
 def describe_key(raw: bytes) -> tuple[KeyUse, str, bool]:
@@ -138,42 +124,34 @@ def describe_key(raw: bytes) -> tuple[KeyUse, str, bool]:
         private = read_strict_json(raw).get("kind") == "cgi-hub/v1/private-key"
     except ValueError as error:
         raise KeyFileInvalid(f"not a key file: {error}") from error
-    form = _private(raw, None) if private else _public(raw, None)
-    if form.use is KeyUse.KEM:
+    form: _KeyForm = _parse_form(_PrivateForm, raw, None) if private else _parse_form(_PublicForm, raw, None)
+    use = form.use
+    if use is KeyUse.KEM:
         key_id = (parse_kem_key(raw).public if private else parse_kem_public_key(raw)).kem_id
     else:
-        key_id = (parse_signing_key(raw, form.use).public if private else parse_verify_key(raw, form.use)).key_id
-    return form.use, key_id.hex(), private
+        key_id = (parse_signing_key(raw, use).public if private else parse_verify_key(raw, use)).key_id
+    return use, key_id.hex(), private
 
 
-def _private(raw: bytes, use: KeyUse | None) -> _PrivateForm:
+def _parse_form(form: type[F], raw: bytes, wanted: KeyUse | None) -> F:
+    what = "private" if form is _PrivateForm else "public"
     try:
-        form = _PrivateForm.model_validate(read_strict_json(raw))
+        found = form.model_validate(read_strict_json(raw))
     except ValidationError as error:
-        # Not `from error`: pydantic's error holds the input, and the input is a key.
-        raise KeyFileInvalid(f"not a private key file: {first_fault(error)}") from None
+        # Not `from error`: pydantic's error holds the input, and the input may be a key.
+        raise KeyFileInvalid(f"not a {what} key file: {first_fault(error)}") from None
     except ValueError as error:
-        raise KeyFileInvalid(f"not a private key file: {error}") from None
-    _check_use(form.use, use)
-    return form
+        raise KeyFileInvalid(f"not a {what} key file: {error}") from None
+    if wanted is not None and found.use is not wanted:
+        raise KeyFileInvalid(f"the key is for {found.use.value!r}, not for {wanted.value!r}: keys have one use each")
+    return found
 
 
-def _public(raw: bytes, use: KeyUse | None) -> _PublicForm:
+def _parse_key(make: Callable[[bytes], K], raw: bytes, told: str, key_id: Callable[[K], bytes]) -> K:
     try:
-        form = _PublicForm.model_validate(read_strict_json(raw))
-    except ValidationError as error:
-        raise KeyFileInvalid(f"not a public key file: {first_fault(error)}") from error
-    except ValueError as error:
-        raise KeyFileInvalid(f"not a public key file: {error}") from error
-    _check_use(form.use, use)
-    return form
-
-
-def _check_use(found: KeyUse, wanted: KeyUse | None) -> None:
-    if wanted is not None and found is not wanted:
-        raise KeyFileInvalid(f"the key is for {found.value!r}, not for {wanted.value!r}: keys have one use each")
-
-
-def _check_id(told: str, found: bytes) -> None:
-    if told != found.hex():
+        key = make(raw)
+    except KeyMalformed as error:
+        raise KeyFileInvalid(error.message) from error
+    if told != key_id(key).hex():
         raise KeyFileInvalid("the key file is damaged: its key_id is not its key's")
+    return key

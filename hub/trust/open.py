@@ -21,8 +21,7 @@ from hub.model import AgencyId, Compartment, EventId, EventRef, Route
 from hub.trust.checks import (
     DEK,
     FlushCache,
-    HubMismatch,
-    RecipientMismatch,
+    verify_addressed,
     verify_bundle_in_flush,
     verify_ciphertexts,
     verify_entry,
@@ -160,10 +159,7 @@ class Opener:
         numbers = verify_entry(entry, lane)
         verify_ciphertexts(head, record.ciphertexts, numbers)
         # 5: hub, publisher and recipient are who they should be (the publisher is the one whose key has signed)
-        if flush.hub != self._hub:
-            raise HubMismatch("the record is for another hub", found=flush.hub, wanted=self._hub)
-        if entry.agency != self._recipient:
-            raise RecipientMismatch("the entry is another agency's", found=entry.agency, wanted=self._recipient)
+        verify_addressed(flush, entry, hub=self._hub, recipient=self._recipient)
         return Delivered(
             publisher=lane.publisher,
             instance=lane.instance,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from hub.model import AgencyId, Compartment, Route
 from hub.trust.checks import (
     FlushCache,
-    HubMismatch,
-    RecipientMismatch,
+    verify_addressed,
     verify_bundle_in_flush,
     verify_entry,
     verify_entry_in_bundle,
@@ -68,10 +67,7 @@ def verify_stub(
     verify_entry_in_bundle(record.entry, record.entry_index, record.entry_path, head)
     verify_entry(entry, lane)
     # 5: hub and recipient are who they should be
-    if flush.hub != hub:
-        raise HubMismatch("the stub is for another hub", found=flush.hub, wanted=hub)
-    if entry.agency != recipient:
-        raise RecipientMismatch("the entry is another agency's", found=entry.agency, wanted=recipient)
+    verify_addressed(flush, entry, hub=hub, recipient=recipient)
     return Stub(
         publisher=lane.publisher,
         instance=lane.instance,

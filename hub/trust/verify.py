@@ -13,13 +13,13 @@ from hub.errors import RejectedError
 from hub.model import AgencyId, Compartment, EventId, Route
 from hub.trust.checks import (
     FlushCache,
-    HubMismatch,
     verify_bundle_in_flush,
     verify_ciphertexts,
     verify_entry,
     verify_flush,
     verify_flush_lane,
     verify_headers,
+    verify_hub,
 )
 from hub.trust.listing import Listing
 from hub.wire.bundle import (
@@ -164,8 +164,7 @@ def verify_ingest(
     flush = verify_flush(record.proof, directory=directory, now_ms=now_ms, cache=flushes)
     # 4: flush, lane and hub agree
     verify_flush_lane(flush, lane)
-    if flush.hub != hub:
-        raise HubMismatch("the record is for another hub", found=flush.hub, wanted=hub)
+    verify_hub(flush, hub)
     # 5: the bundle is in the flush
     verify_bundle_in_flush(record.head, record.proof, flush)
     # 6: headers and ciphertexts against the head
