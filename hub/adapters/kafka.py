@@ -46,6 +46,12 @@ WINDOW_BYTES: Final = 8_000_000
 """How much of one ``send`` is on its way at a time: aiokafka puts all partitions of a node into one request, which must
 stay under the broker's socket.request.max.bytes however many recipients there are."""
 
+BATCH_BYTES: Final = 400_000
+"""How large a batch grows; a larger record is a batch by itself. aiokafka copies each request many times on its way to
+the socket, and copies beyond a core's cache are dear: to send three records of 85 kB cost 0.9 ms of CPU in batches of
+1 MB, and 0.5 ms in these.
+"""
+
 REQUEST_SECONDS: Final = 10.0
 METADATA_SECONDS: Final = 5.0
 """How long a topic that was just made may take to show."""
@@ -128,7 +134,7 @@ class KafkaProducer:
                 enable_idempotence=True,
                 compression_type=None,  # ciphertext does not shrink
                 linger_ms=0,  # the Publisher lingers, not we
-                max_batch_size=MAX_RECORD_BYTES,
+                max_batch_size=BATCH_BYTES,
                 max_request_size=MAX_RECORD_BYTES + 10_000,
                 request_timeout_ms=int(REQUEST_SECONDS * 1000),
                 retry_backoff_ms=100,
@@ -244,7 +250,9 @@ class KafkaConsumer:
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # what was never committed was never handled
             isolation_level="read_committed",
-            check_crcs=True,
+            # TLS guards the way, our own hashes and signature every byte of a value (spec 9, 10). A record that a disk
+            # has changed is refused by itself; a failed checksum would stop its partition for good.
+            check_crcs=False,
             fetch_max_bytes=16 * 1024 * 1024,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             fetch_max_wait_ms=500,
@@ -417,5 +425,7 @@ def _words(error: BaseException) -> str:
 
 
 def _size(record: OutgoingRecord) -> int:
-    headers = sum(len(name.encode()) + len(value) for name, value in record.headers)
-    return len(record.key or b"") + len(record.value) + headers
+    size = len(record.key or b"") + len(record.value)
+    if record.headers:
+        size += sum(len(name.encode()) + len(value) for name, value in record.headers)
+    return size
