@@ -32,6 +32,8 @@ class LinedYaml:
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise ProfileInvalid(f"{name}:{line}: {error.problem}") from error
+        except RecursionError as error:
+            raise ProfileInvalid(f"{name}: nested too deep") from error
         except yaml.YAMLError as error:
             raise ProfileInvalid(f"{name}: {error}") from error
         if not isinstance(node, yaml.MappingNode):

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Final, Literal
 
 from hub.adapters.clock import SystemClock
-from hub.adapters.files import FileDirectory, load_root
+from hub.adapters.files import FileDirectory, FileUnreadable, load_root
 from hub.adapters.http_health import health_app, serve_health
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
@@ -52,7 +52,10 @@ class Process:
 
 
 def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Process:
-    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileUnreadable(f"cannot make the state folder: {error.strerror}", file=settings.state) from error
     clock = SystemClock()
     metrics = PrometheusObserver()
     progress = ProgressObserver(metrics, clock, stale_after=settings.metrics.stale_after)

@@ -17,6 +17,8 @@ from hub.errors import ConfigError
 
 MAX_POLICY: Final = 16 * 1024 * 1024
 """Bytes of one policy file."""
+MAX_DEPTH: Final = 100
+"""Mappings and lists in each other. Conditions end at 16 (hub/policy/condition.py), of up to 3 of these each."""
 
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PLAIN: Final = "tag:yaml.org,2002:"
@@ -131,6 +133,7 @@ def read_policy(text: str, file: str) -> Part:
     if len(text) > MAX_POLICY:
         raise PolicyInvalid(f"{file}: over {MAX_POLICY} characters", file=file)
     try:
+        _refuse_deep(text, file)
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
@@ -142,6 +145,19 @@ def read_policy(text: str, file: str) -> Part:
         raise PolicyInvalid(f"{file}: the file is empty", file=file)
     _refuse_strange(root, file)
     return Part(root, file)
+
+
+def _refuse_deep(text: str, file: str) -> None:
+    """Before anything is built: libyaml builds by recursion without a limit, and would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            line = event.start_mark.line + 1
+            raise PolicyInvalid(f"{file}:{line}: nested over {MAX_DEPTH} deep", file=file, line=line)
 
 
 def _refuse_strange(root: Any, file: str) -> None:

@@ -242,6 +242,12 @@ def test_norway_is_a_country() -> None:
     assert verdict("{field: owner.nationality, equals: NO}", body) is True
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 100_000])
+def test_a_file_nested_without_end_does_not_end_the_process(text: str) -> None:
+    with pytest.raises(PolicyInvalid, match=r"file\.yaml:1: nested over 100 deep"):
+        read_policy(text, "file.yaml")
+
+
 def test_too_deep() -> None:
     text = "{field: kind, exists: true}"
     for _ in range(20):

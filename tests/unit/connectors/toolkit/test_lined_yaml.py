@@ -52,3 +52,8 @@ def test_a_file_that_is_not_there_or_not_utf8(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9\n")
     with pytest.raises(ProfileInvalid, match="cannot be read"):
         load_yaml(tmp_path / "latin.yaml")
+
+
+def test_what_is_nested_without_end_is_refused() -> None:
+    with pytest.raises(ProfileInvalid, match="nested too deep"):
+        LinedYaml("a: " + "[" * 100_000, "p.yaml")
