@@ -47,6 +47,8 @@ def _agency(value: object) -> AgencyId:
 
 
 def _resolved(path: Path, info: ValidationInfo) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path has no NUL character")
     base = (info.context or {}).get("base", Path())
     return Path(base, path.expanduser())
 
@@ -303,8 +305,11 @@ def _override(values: dict[str, Any], overrides: Mapping[str, Any]) -> None:
         *parts, last = key.split(".")
         at = values
         for part in parts:
-            at = at.setdefault(part, {})
-        at[last] = value
+            if not isinstance(at.setdefault(part, {}), dict):
+                break  # it is of a wrong form itself, which the model will say
+            at = at[part]
+        else:
+            at[last] = value
 
 
 def _faults(error: ValidationError, form: type[BaseModel]) -> Iterator[str]:

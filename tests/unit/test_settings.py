@@ -93,6 +93,16 @@ def test_a_router_and_overrides(folder: Path) -> None:
     assert router.state == folder / "state/two"
 
 
+def test_an_override_below_what_is_no_table_is_said_in_one_sentence(folder: Path) -> None:
+    with pytest.raises(SettingsInvalid, match='"metrics"'):
+        load_router(write(folder, "metrics = 5\n" + ROUTER), overrides={"metrics.listen": "127.0.0.1:0"})
+
+
+def test_a_path_with_a_nul_is_refused(folder: Path) -> None:
+    with pytest.raises(SettingsInvalid, match='"state": a path has no NUL'):
+        load_site(write(folder, SITE.replace('"state"', '"a\\u0000b"', 1)))
+
+
 def test_paths_are_relative_to_the_file_wherever_one_stands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(folder, SITE)
     monkeypatch.chdir(folder.parent)
