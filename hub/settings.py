@@ -146,7 +146,7 @@ class LogSettings(Strict):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class ConnectorSettings(BaseModel):
+class ConnectorTable(BaseModel):
     """``[[source]]`` or ``[[sink]]``: ``kind`` says which connector, the rest is read and checked by that connector."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -210,8 +210,8 @@ class SiteSettings(Settings):
     subscriber: SubscriberSettings = SubscriberSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
-    source: tuple[ConnectorSettings, ...] = ()
-    sink: tuple[ConnectorSettings, ...] = ()
+    source: tuple[ConnectorTable, ...] = ()
+    sink: tuple[ConnectorTable, ...] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> SiteSettings:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -17,34 +16,15 @@ from connectors.toolkit.errors import ConnectorInvalid
 from connectors.toolkit.progress import ProgressFile
 from connectors.toolkit.run import SourceRun
 from connectors.toolkit.source import Source
-from hub.catalog import Catalog
-from hub.model import AgencyId
-from hub.ports import Observer
+from hub.client.connector import ConnectorContext
+
+__all__ = ["Connector", "ConnectorContext", "ConnectorSettings"]  # all that a connector needs to say what it is
 
 
 class ConnectorSettings(BaseModel):
     """The settings of a connector, without ``kind`` and ``name``: frozen, no unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectorContext:
-    """What a connector gets of its site.
-
-    ``name`` is unique in the site's configuration. Relative paths in settings count from ``base``, the folder of that
-    file. ``state`` is a folder for what the toolkit keeps.
-    """
-
-    agency: AgencyId
-    name: str
-    base: Path
-    state: Path
-    catalog: Catalog
-    observer: Observer
-
-    def path(self, value: Path) -> Path:
-        return value if value.is_absolute() else self.base / value
 
 
 S = TypeVar("S", bound=ConnectorSettings)

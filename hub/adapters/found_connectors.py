@@ -7,18 +7,16 @@ something with ``run(publisher)``, for a sink a ``hub.client.sink.Sink``. docs/g
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from hub.catalog import Catalog
+from hub.client.connector import ConnectorContext
 from hub.client.publisher import Publisher
 from hub.client.sink import Sink
 from hub.errors import ConfigError
-from hub.model import AgencyId
 from hub.ports import Observer
-from hub.settings import ConnectorSettings, SiteSettings
+from hub.settings import ConnectorTable, SiteSettings
 
 GROUP: Final = "cgi_hub.connectors"
 Role = Literal["source", "sink"]
@@ -28,22 +26,6 @@ class ConnectorUnknown(ConfigError):
     """No installed package offers a connector of this kind."""
 
     code = "connector.unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class SiteContext:
-    """What a connector gets of its site. ``name`` is unique in the configuration, ``base`` is the file's folder."""
-
-    agency: AgencyId
-    name: str
-    base: Path
-    state: Path
-    catalog: Catalog
-    observer: Observer
-
-    def path(self, value: Path) -> Path:
-        """``value``, counted from ``base`` where it is relative."""
-        return value if value.is_absolute() else self.base / value
 
 
 class SourceTotals(Protocol):
@@ -67,7 +49,7 @@ class RunningSource(Protocol):
         """Until the source ends; cancelling is safe at any time."""
 
 
-def _build(role: Role, settings: ConnectorSettings, context: SiteContext) -> Any:
+def _build(role: Role, settings: ConnectorTable, context: ConnectorContext) -> Any:
     wanted = f"{role}.{settings.kind}"
     offered = {point.name: point for point in entry_points(group=GROUP)}
     point = offered.get(wanted)
@@ -79,21 +61,21 @@ def _build(role: Role, settings: ConnectorSettings, context: SiteContext) -> Any
     return point.load().build(settings.options, context)
 
 
-def build_source(settings: ConnectorSettings, context: SiteContext) -> RunningSource:
+def build_source(settings: ConnectorTable, context: ConnectorContext) -> RunningSource:
     """The source of one ``[[source]]``. Raises ``ConfigError`` naming the setting."""
     source: RunningSource = _build("source", settings, context)
     return source
 
 
-def build_sink(settings: ConnectorSettings, context: SiteContext) -> Sink:
+def build_sink(settings: ConnectorTable, context: ConnectorContext) -> Sink:
     """The sink of one ``[[sink]]``. Raises ``ConfigError`` naming the setting."""
     sink: Sink = _build("sink", settings, context)
     return sink
 
 
-def site_context(
-    settings: SiteSettings, connector: ConnectorSettings, role: Role, *, catalog: Catalog, observer: Observer
-) -> SiteContext:
+def connector_context(
+    settings: SiteSettings, connector: ConnectorTable, role: Role, *, catalog: Catalog, observer: Observer
+) -> ConnectorContext:
     """What a connector of ``settings`` gets; what it keeps is in ``state/sources`` or ``state/sinks``."""
     state = settings.state / f"{role}s"
-    return SiteContext(settings.agency, connector.label, settings.folder, state, catalog, observer)
+    return ConnectorContext(settings.agency, connector.label, settings.folder, state, catalog, observer)

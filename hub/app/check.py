@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.adapters.files import load_kem_keys, load_signing_key, read_file
-from hub.adapters.found_connectors import build_sink, build_source, site_context
+from hub.adapters.found_connectors import build_sink, build_source, connector_context
 from hub.adapters.standing import KeyKind, own_key_end_ms
 from hub.app.process import start_process, tls_files
 from hub.app.site import source_context
@@ -64,7 +64,7 @@ def check_site(settings: SiteSettings) -> Iterator[Checked]:
         build_source(source, source_context(process, settings, source))
         yield Checked("source", source.label)
     for sink in settings.sink:
-        build_sink(sink, site_context(settings, sink, "sink", catalog=process.catalog, observer=process.progress))
+        build_sink(sink, connector_context(settings, sink, "sink", catalog=process.catalog, observer=process.progress))
         yield Checked("sink", sink.label)
 
 

@@ -13,7 +13,7 @@ from hub.adapters.found_connectors import RunningSource, SourceTotals, build_sou
 from hub.app.process import LOOK_SECONDS, SettingMissing, served, start_process
 from hub.app.site import make_publisher, run_source, source_context
 from hub.client.publisher import Publisher
-from hub.settings import ConnectorSettings, SiteSettings
+from hub.settings import ConnectorTable, SiteSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class FilePublished:
 
 async def publish_file(
     settings: SiteSettings,
-    source: ConnectorSettings,
+    source: ConnectorTable,
     *,
     stop: asyncio.Event,
     watch: Callable[[SourceTotals], None],

@@ -9,17 +9,17 @@ from pathlib import Path
 from hub.adapters.files import load_kem_keys, load_signing_key
 from hub.adapters.found_connectors import (
     RunningSource,
-    SiteContext,
     SourceTotals,
     build_sink,
     build_source,
-    site_context,
+    connector_context,
 )
 from hub.adapters.kafka import KafkaConsumer, KafkaProducer
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.sqlite_inbox import SqliteInbox
 from hub.adapters.sqlite_outbox import SqliteOutbox
 from hub.app.process import Process, SettingMissing, served, start_process, tls_files
+from hub.client.connector import ConnectorContext
 from hub.client.limits import PublisherLimits, SubscriberLimits
 from hub.client.publisher import Publisher
 from hub.client.sink import Sink
@@ -28,7 +28,7 @@ from hub.log_words import say
 from hub.policy.decide import ReleasePolicy
 from hub.policy.release import load_release
 from hub.policy.subscription import load_subscription
-from hub.settings import ConnectorSettings, SiteSettings
+from hub.settings import ConnectorTable, SiteSettings
 from hub.topics import consumer_group, deliver_topic
 from hub.trust.composite import SigningKey
 
@@ -109,8 +109,8 @@ async def _publish_until(stop: asyncio.Event, process: Process, settings: SiteSe
             task.cancel()
 
 
-def source_context(process: Process, settings: SiteSettings, source: ConnectorSettings) -> SiteContext:
-    return site_context(settings, source, "source", catalog=process.catalog, observer=process.progress)
+def source_context(process: Process, settings: SiteSettings, source: ConnectorTable) -> ConnectorContext:
+    return connector_context(settings, source, "source", catalog=process.catalog, observer=process.progress)
 
 
 async def watch_source(progress: ProgressObserver, label: str, source: RunningSource, publisher: Publisher) -> None:
@@ -136,7 +136,7 @@ async def run_source(label: str, source: RunningSource, publisher: Publisher) ->
 async def _receive_until(stop: asyncio.Event, process: Process, settings: SiteSettings, kem: Path) -> None:
     process.progress.expect("subscriber")
     sinks = [
-        build_sink(sink, site_context(settings, sink, "sink", catalog=process.catalog, observer=process.progress))
+        build_sink(sink, connector_context(settings, sink, "sink", catalog=process.catalog, observer=process.progress))
         for sink in settings.sink
     ]
     async with make_subscriber(process, settings, kem, sinks) as subscriber, asyncio.TaskGroup() as group:

@@ -36,7 +36,7 @@ def cli(ctx: click.Context, file: Path, config: Path, profile: str | None, wait:
 
     from hub.app.publish import publish_file
     from hub.errors import UnavailableError
-    from hub.settings import ConnectorSettings, load_site
+    from hub.settings import ConnectorTable, load_site
 
     settings = load_site(config)
     configure_log(settings.log, quiet=True)
@@ -44,7 +44,7 @@ def cli(ctx: click.Context, file: Path, config: Path, profile: str | None, wait:
     table: dict[str, object] = {"kind": "csv" if profile else "jsonl", "name": name, "path": str(file.resolve())}
     if profile:
         table["profile"] = profile
-    source = ConnectorSettings.model_validate(table)
+    source = ConnectorTable.model_validate(table)
     with _shown(quiet=as_json) as watch:
         result = run_until_signalled(
             lambda stop: publish_file(settings, source, stop=stop, watch=watch, drain_seconds=wait)
