@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a checkout ready on a machine with nothing but Python 3.11+: `setup.sh python` the environment, `setup.sh jars`
-# the broker's jars. The Makefile calls it, and skips what is done. Where a Debian package is missing, root gets it
-# through apt-get; anyone else is told its name.
+# the broker's jars, `setup.sh observability` Prometheus and Alertmanager. The Makefile calls it, and skips what is done.
+# Where a Debian package is missing, root gets it through apt-get; anyone else is told its name.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -79,8 +79,34 @@ set_up_jars() {
         || fail "these jars are not the pinned ones: remove $jars and their folders in ~/.m2/repository, run this again"
 }
 
+# Prometheus (with promtool) and Alertmanager are wanted, not needed: without root and apt-get it says so and succeeds,
+# the tests of the alerts are skipped then, and `make up` starts without them. Debian's own services of what is
+# installed here never start: ours run with the stack, on ports of their own.
+set_up_observability() {
+    wanted=
+    command -v promtool >/dev/null && command -v prometheus >/dev/null || wanted=prometheus
+    command -v prometheus-alertmanager >/dev/null || wanted="$wanted prometheus-alertmanager"
+    [ -n "$wanted" ] || return 0
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        say "alerts are not tested here: on Debian, apt-get install" $wanted
+        return
+    fi
+    policy=${POLICY_RC_D:-/usr/sbin/policy-rc.d}
+    if [ ! -e "$policy" ]; then # a machine's own policy is left as it is
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+    fi
+    for unit in $wanted; do # not at the next boot either; a unit need not be there to be masked
+        ! command -v systemctl >/dev/null || systemctl --quiet mask "$unit.service" >&2 \
+            || say "systemctl could not mask $unit.service"
+    done
+    (need_package "Prometheus or Alertmanager" $wanted) || say "alerts are not tested here"
+}
+
 case ${1:-} in
     python) set_up_python ;;
     jars) set_up_jars ;;
-    *) fail "usage: setup.sh python|jars" ;;
+    observability) set_up_observability ;;
+    *) fail "usage: setup.sh python|jars|observability" ;;
 esac

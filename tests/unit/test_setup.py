@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TOOLS = ("sh", "cat", "dirname", "env", "grep", "id", "mkdir", "rm", "sed", "sha256sum", "touch")
+TOOLS = ("sh", "cat", "dirname", "env", "grep", "id", "mkdir", "rm", "sed", "sha256sum", "touch", "chmod")
 JAVA = """echo 'openjdk version "17.0.15" 2025-04-15' >&2"""
 
 
@@ -34,11 +34,11 @@ def program(machine: Path, name: str, text: str) -> None:
     file.chmod(0o755)
 
 
-def set_up(machine: Path, what: str) -> tuple[int, str]:
+def set_up(machine: Path, what: str, **environment: str) -> tuple[int, str]:
     done = subprocess.run(
         ["sh", "deploy/setup.sh", what],
         cwd=machine,
-        env={"PATH": str(machine / "bin"), "HOME": os.devnull},
+        env={"PATH": str(machine / "bin"), "HOME": os.devnull} | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -120,5 +120,63 @@ def test_jars_that_are_not_the_pinned_ones(machine: Path) -> None:
     assert "not the pinned ones" in text
 
 
+def test_prometheus_is_there_already(machine: Path) -> None:
+    for name in ("promtool", "prometheus", "prometheus-alertmanager"):
+        program(machine, name, "")
+    assert set_up(machine, "observability") == (0, "")
+
+
+def test_no_prometheus_and_nobody_who_may_install_it(machine: Path) -> None:
+    program(machine, "id", "echo 1000")
+    program(machine, "apt-get", "exit 1")
+    code, text = set_up(machine, "observability")
+    assert (code, text.count("\n")) == (0, 1)
+    assert "alerts are not tested" in text
+
+
+def test_root_gets_prometheus_and_its_services_do_not_start(machine: Path) -> None:
+    policy = machine / "policy-rc.d"
+    program(machine, "id", "echo 0")
+    program(machine, "apt-get", f'echo "$*" >>{machine}/apt.log; {policy} && echo may start >>{machine}/apt.log; true')
+    program(machine, "systemctl", f'echo "$*" >>{machine}/systemctl.log')
+    assert set_up(machine, "observability", POLICY_RC_D=str(policy))[0] == 0
+    packages = "prometheus prometheus-alertmanager"
+    asked = (machine / "apt.log").read_text()
+    assert "may start" not in asked
+    assert asked.endswith(f"-qq install -y --no-install-recommends {packages}\n")
+    masked = "--quiet mask prometheus.service\n--quiet mask prometheus-alertmanager.service\n"
+    assert (machine / "systemctl.log").read_text() == masked
+    assert not policy.exists()
+
+
+def test_a_prometheus_of_the_machine_is_left_alone(machine: Path) -> None:
+    program(machine, "id", "echo 0")
+    program(machine, "apt-get", f'echo "$*" >>{machine}/apt.log')
+    program(machine, "systemctl", f'echo "$*" >>{machine}/systemctl.log')
+    for name in ("promtool", "prometheus"):
+        program(machine, name, "")
+    assert set_up(machine, "observability", POLICY_RC_D=str(machine / "policy-rc.d"))[0] == 0
+    assert (machine / "apt.log").read_text().endswith("--no-install-recommends prometheus-alertmanager\n")
+    assert (machine / "systemctl.log").read_text() == "--quiet mask prometheus-alertmanager.service\n"
+
+
+def test_a_policy_of_the_machine_stays(machine: Path) -> None:
+    program(machine, "id", "echo 0")
+    program(machine, "apt-get", "")
+    program(machine, "policy-rc.d", "exit 0")
+    policy = machine / "bin" / "policy-rc.d"
+    assert set_up(machine, "observability", POLICY_RC_D=str(policy))[0] == 0
+    assert policy.read_text() == "#!/bin/sh\nexit 0\n"
+
+
+def test_prometheus_that_cannot_be_installed_stops_nothing(machine: Path) -> None:
+    program(machine, "id", "echo 0")
+    program(machine, "apt-get", "exit 100")
+    code, text = set_up(machine, "observability", POLICY_RC_D=str(machine / "policy-rc.d"))
+    assert code == 0
+    assert "apt-get could not install prometheus prometheus-alertmanager" in text
+    assert "alerts are not tested here" in text
+
+
 def test_another_word_is_refused(machine: Path) -> None:
-    assert set_up(machine, "everything") == (1, "setup: usage: setup.sh python|jars\n")
+    assert set_up(machine, "everything") == (1, "setup: usage: setup.sh python|jars|observability\n")
