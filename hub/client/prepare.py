@@ -15,7 +15,8 @@ from hub.model import AgencyId, Compartment, Decision, Event, Grants, Route, par
 from hub.trust.directory import Directory
 from hub.wire.limits import TIME_MS
 
-_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str, check_circular=False).encode
+"""Without a look for circles: what was validated has none."""
 _KEM_CHECK_MS: Final = 1_000
 """A recipient without a KEM key is looked at again after so long; one that has a key, at the moment when it ends."""
 
