@@ -6,6 +6,7 @@ It prints ``ready`` when it is connected, waits for a line on standard input, wo
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ IMPLEMENTATIONS = {"plaintext": plaintext, "sealed": sealed}
 async def run(steps: AsyncIterator[StageResult | None]) -> StageResult:
     """Takes a stage through its two steps: connected, done."""
     await anext(steps)
+    gc.freeze()  # as hub.app.process does; for the peer too
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     result = await anext(steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import platform
 import signal
@@ -74,7 +75,10 @@ def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Proces
         agency=settings.agency,
     )
     say("process.started", role=role, agency=settings.agency, version=version("cgi-hub"), pid=os.getpid())
-    return Process(clock, metrics, progress, Catalog.load(), WatchedDirectory(directory))
+    process = Process(clock, metrics, progress, Catalog.load(), WatchedDirectory(directory))
+    # What stays to the end need not be searched for garbage again and again: that stops everything for about 25 ms.
+    gc.freeze()
+    return process
 
 
 @asynccontextmanager
