@@ -10,7 +10,7 @@ This module imports nothing of the hub: the Observer port is typed by it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 CounterName = Literal[
     "cgi_events_total",
@@ -242,10 +242,6 @@ _DECLARED: Final = (
 )
 
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _DECLARED}
-
-COUNTERS: Final[frozenset[str]] = frozenset(get_args(CounterName))
-HISTOGRAMS: Final[frozenset[str]] = frozenset(get_args(HistogramName))
-GAUGES: Final[frozenset[str]] = frozenset(get_args(GaugeName))
 
 
 def render_table() -> str:

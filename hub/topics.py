@@ -48,12 +48,9 @@ def deliver_topic(agency: AgencyId) -> str:
 
 def ingest_owner(topic: str) -> AgencyId:
     """The agency that alone can write to this ingest topic. Raises :class:`NameInvalid` for any other topic."""
-    return _owner(topic, _INGEST)
-
-
-def deliver_owner(topic: str) -> AgencyId:
-    """The agency that alone can read this delivery topic. Raises :class:`NameInvalid` for any other topic."""
-    return _owner(topic, _DELIVER)
+    if not topic.startswith(_INGEST):
+        raise NameInvalid("not a topic ingest.<agency>", value=topic[:80])
+    return parse_agency_id(topic.removeprefix(_INGEST))
 
 
 def consumer_group(agency: AgencyId, name: str) -> str:
@@ -61,12 +58,6 @@ def consumer_group(agency: AgencyId, name: str) -> str:
     if not _GROUP_NAME.fullmatch(name):
         raise ConfigError("not the name of a consumer group ([a-z0-9][a-z0-9._-]{0,63})", name=name[:70])
     return f"{agency}.{name}"
-
-
-def _owner(topic: str, prefix: str) -> AgencyId:
-    if not topic.startswith(prefix):
-        raise NameInvalid(f"not a topic {prefix}<agency>", value=topic[:80])
-    return parse_agency_id(topic.removeprefix(prefix))
 
 
 # --- what a cluster should have ---------------------------------------------------------------------------------------

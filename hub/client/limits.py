@@ -70,10 +70,6 @@ class SubscriberLimits:
     poll_wait: float = 0.5
     gap_grace: float = 60.0
     """A gap that neither its record nor a notice has closed for so long is reported."""
-    rejected_rows: int = 10_000
-    """Refused records that are kept, the newest ..."""
-    rejected_bytes: int = 256 * 1024**2
-    """... with their bytes, as far as these go."""
     retry_first: float = 0.2
     retry_most: float = 10.0
 
@@ -83,8 +79,6 @@ class SubscriberLimits:
             batch_records=(1, 10_000),
             poll_wait=(0.001, 60),
             gap_grace=(0, 30 * 86_400),
-            rejected_rows=(1, 10_000_000),
-            rejected_bytes=(0, 2**40),
             retry_first=(0.001, self.retry_most),
             retry_most=(0.001, 3_600),
         )

@@ -148,16 +148,6 @@ def _within(agreed: Decision, released: tuple[Compartment, ...]) -> Decision:
     return Decision(True, agreed.code, f"{agreed.clause} covers {', '.join(both)}", agreed.clause, both)
 
 
-def grants_for(
-    event: Event, *, release: Release, directory: Directory, publisher: AgencyId, event_type: TypeLike, now_ms: int
-) -> tuple[Grants, Reasons]:
-    """Grants and reasons for one event, once. A publisher keeps a :class:`ReleasePolicy`, which remembers.
-
-    Raises as :meth:`ReleasePolicy.grants` does.
-    """
-    return ReleasePolicy(release, publisher).decide(event, event_type, directory, now_ms)
-
-
 def route_of(event: Event, event_type: TypeLike) -> Route:
     """The labels under which ``event`` travels."""
     return Route(event_type.name, event_type.version, event.handling, event.priority, event.purpose)

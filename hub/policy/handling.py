@@ -1,16 +1,16 @@
 """Handling as an order: TLP 2.0 and SIENA H codes, each ordered for itself, never translated into each other.
 
 A label is stricter than another only where it is so in both schemes; two labels may be neither. Nothing in the system
-loosens a handling: what joins two labels takes the stricter of each scheme. Pure.
+loosens a handling. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hub.errors import RejectedError
-from hub.model import Handling, NameInvalid, Siena, Tlp, parse_handling
+from hub.model import Handling, NameInvalid, Siena, parse_handling
 
 
 class HandlingLoosened(RejectedError):
@@ -22,15 +22,6 @@ class HandlingLoosened(RejectedError):
 def at_least(handling: Handling, floor: Handling) -> bool:
     """Whether ``handling`` is as strict as ``floor`` or stricter, in both schemes. H0 restricts too: more than none."""
     return floor.within(handling)
-
-
-def strictest(labels: Iterable[Handling]) -> Handling:
-    """The least strict label that is at least as strict as each of ``labels``. Without any: ``TLP:RED H3``."""
-    labels = tuple(labels)
-    if not labels:
-        return Handling(Tlp.RED, Siena.H3)  # nothing is known, so the strictest
-    codes = [label.siena for label in labels if label.siena is not None]
-    return Handling(max(label.tlp for label in labels), max(codes) if codes else None)
 
 
 def check_not_loosened(label: Handling, earlier: Handling) -> None:

@@ -184,12 +184,6 @@ class Sealer:
     def directory_version(self) -> int:
         return self._directory.version
 
-    def update_policy(self, policy_version: str) -> None:
-        """A new release policy: every lane names its policy's version, so all close."""
-        if policy_version != self._owner.policy_version:
-            self._owner = LaneOwner(self._owner.hub, self._owner.publisher, self.instance, policy_version)
-            self._lanes.clear()
-
     def update_directory(self, directory: Listing, now_ms: int) -> None:
         """Take a newer directory, and close the lanes that the change touches (spec 12.4).
 

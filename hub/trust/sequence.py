@@ -126,11 +126,6 @@ class Stream:
     def key(self) -> StreamKey:
         return self.publisher, self.instance
 
-    @property
-    def contiguous(self) -> int:
-        """Everything up to this number has come."""
-        return self.missing[0][0] - 1 if self.missing else self.high
-
     def find_missing(self, seq: int) -> int | None:
         """The position in ``missing`` of the range with ``seq`` in it."""
         position = bisect_right(self.missing, (seq, limits.SEQUENCE + 1)) - 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from hub.metrics import COUNTERS, GAUGES, HISTOGRAMS, METRICS
+from hub.metrics import METRICS, CounterName, GaugeName, HistogramName
 
 ROOT = Path(__file__).parents[2]
 KINDS = {"increment": "counter", "observe": "histogram", "gauge": "gauge"}
@@ -29,7 +30,11 @@ def _calls() -> Iterator[tuple[str, str, str, set[str] | None]]:
 
 def test_literals_and_declarations_name_the_same_metrics() -> None:
     by_kind = {kind: {m.name for m in METRICS.values() if m.kind == kind} for kind in KINDS.values()}
-    assert by_kind == {"counter": COUNTERS, "histogram": HISTOGRAMS, "gauge": GAUGES}
+    assert by_kind == {
+        "counter": set(get_args(CounterName)),
+        "histogram": set(get_args(HistogramName)),
+        "gauge": set(get_args(GaugeName)),
+    }
 
 
 def test_every_use_is_declared() -> None:

@@ -16,7 +16,6 @@ from hub.topics import (
     Declaration,
     TopicsInvalid,
     consumer_group,
-    deliver_owner,
     deliver_topic,
     ingest_owner,
     ingest_topic,
@@ -89,7 +88,6 @@ def test_every_file_says_what_the_topic_holds_and_who_writes() -> None:
 
 def test_the_owner_of_a_topic() -> None:
     assert ingest_owner("ingest.JCF-X") == JCF_X
-    assert deliver_owner("deliver.ATF") == ATF
     for topic in ("deliver.ATF", "ingest.", "ingest.atf", "ingest.A.B", "hub.quarantine"):
         with pytest.raises(NameInvalid):
             ingest_owner(topic)

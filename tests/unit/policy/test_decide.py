@@ -9,7 +9,7 @@ import pytest
 
 from hub.catalog import Catalog
 from hub.model import HUB, AgencyId, Event, Grants, Purpose, parse_handling
-from hub.policy.decide import ReleasePolicy, grants_for, hub_release, route_of
+from hub.policy.decide import ReleasePolicy, hub_release, route_of
 from hub.policy.handling import HandlingLoosened
 from hub.policy.release import parse_release
 from hub.policy.source import PolicyInvalid
@@ -128,11 +128,9 @@ def test_a_header_stricter_than_the_label_is_refused(policy: ReleasePolicy, worl
         grants(policy, world, an_event(body))
 
 
-def test_once(world: World) -> None:
-    release = parse_release(RULES, SMALL_CATALOG)
-    found, reasons = grants_for(
-        an_event(), release=release, directory=world.directory(), publisher=JCF, event_type=NOTICE, now_ms=NOW_MS
-    )
+def test_grants_and_reasons_at_once(world: World) -> None:
+    policy = ReleasePolicy(parse_release(RULES, SMALL_CATALOG), JCF)
+    found, reasons = policy.decide(an_event(), NOTICE, world.directory(), NOW_MS)
     assert found[0] == (ATF, ("core", "personal"))
     assert set(reasons) == {ATF, RSS, NCA}
     assert route_of(an_event(), NOTICE).event_type == "firearm.notice"

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from hub.model import Handling, Siena, Tlp, parse_handling
-from hub.policy.handling import HandlingLoosened, at_least, check_header, check_not_loosened, strictest
+from hub.policy.handling import HandlingLoosened, at_least, check_header, check_not_loosened
 
 ALL = [Handling(tlp, siena) for tlp in Tlp for siena in (None, *Siena)]
 
@@ -17,15 +17,6 @@ def test_at_least_is_an_order() -> None:
         assert at_least(a, a)
         assert a == b or not (at_least(a, b) and at_least(b, a))
         assert not (at_least(a, b) and at_least(b, c)) or at_least(a, c)
-
-
-def test_strictest_is_the_least_of_all_that_are_stricter() -> None:
-    for a, b in itertools.product(ALL, repeat=2):
-        join = strictest([a, b])
-        assert at_least(join, a)
-        assert at_least(join, b)
-        assert all(at_least(c, join) for c in ALL if at_least(c, a) and at_least(c, b))
-    assert strictest([]) == Handling(Tlp.RED, Siena.H3)
 
 
 def test_schemes_are_not_translated() -> None:

@@ -148,16 +148,6 @@ def test_the_lane_used_longest_ago_goes_first(stage: Stage, monkeypatch: pytest.
     assert lane(2) != second
 
 
-def test_a_new_policy_closes_every_lane(stage: Stage) -> None:
-    sealer = stage.sealer()
-    sealer.seal([group(1)], now_ms=NOW_MS)
-    sealer.update_policy("sha256:test")
-    assert sealer.lanes == 1
-    sealer.update_policy("sha256:other")
-    assert sealer.lanes == 0
-    assert lane_of(sealer.seal([group(1)], now_ms=NOW_MS).records[0].value).policy_version == "sha256:other"
-
-
 def change_nothing(world: World) -> None:
     world.version += 1
 

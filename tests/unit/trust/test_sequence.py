@@ -56,7 +56,7 @@ def test_in_order_nothing_is_missing() -> None:
     assert streams.gaps() == ()
     stream = streams.stream(JCF, ONE)
     assert stream is not None
-    assert (stream.high, stream.contiguous) == (5, 5)
+    assert (stream.high, stream.missing) == (5, [])
 
 
 def test_a_gap_opens_shrinks_and_closes() -> None:
@@ -69,10 +69,10 @@ def test_a_gap_opens_shrinks_and_closes() -> None:
     assert streams.gaps() == (Gap(JCF, ONE, 2, 3), Gap(JCF, ONE, 5, 5))
     stream = streams.stream(JCF, ONE)
     assert stream is not None
-    assert stream.contiguous == 1
+    assert stream.missing == [(2, 3), (5, 5)]
     assert take(streams, stamp(2), stamp(5), stamp(3)) == [Outcome.FILLS_GAP] * 3
     assert streams.gaps() == ()
-    assert stream.contiguous == 6
+    assert (stream.high, stream.missing) == (6, [])
     assert Gap(JCF, ONE, 2, 5).count == 4
 
 
