@@ -85,6 +85,11 @@ def _stubs() -> Iterator[Case]:
     foreign = put(2, blob(other.bundle.entries[0]))
     yield stub_case("entry-of-another-bundle", "another bundle's entry", "entry.not_in_bundle", _stub(plain, foreign))
     yield stub_case("entry-index", "an index of 256", "limit.exceeded", _stub(plain, put(3, long(256))))
+    other = s.main(flush={"instance": s.OTHER_INSTANCE})
+    yield stub_case("flush-instance", "in another instance's flush", "flush.mismatch", other.stub("ATF"))
+    unordered = s.main(grants=(s.grant("ATF", granted=("personal", "core")), s.grant("RSS")))
+    says = "granted in another order than the lane's"
+    yield stub_case("entry-grants-order", says, "entry.grants_invalid", unordered.stub("ATF"))
     behind = s.main(flush={"directory_version": 8})
     yield stub_case("directory-ahead", "made under directory 8", "directory.behind", behind.stub("ATF"))
 

@@ -44,3 +44,11 @@ def test_it_is_bounded_and_remembers_the_last() -> None:
     seen.check(JCF, batches[0][0], some(5)[1])
     with pytest.raises(ValueError, match="at least one"):
         EventIds(0)
+
+
+def test_a_memory_of_one_holds_fewer_than_three() -> None:
+    seen = EventIds(1)
+    for _ in range(5):
+        ids, hashes = some(1)
+        seen.check(JCF, ids, hashes)
+        assert 1 <= len(seen) < 3

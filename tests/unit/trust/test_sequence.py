@@ -16,6 +16,7 @@ from hub.trust.sequence import (
     Stamp,
     Streams,
 )
+from hub.wire import limits
 from hub.wire.avro import FrameMalformed
 
 JCF, ATF = AgencyId("JCF"), AgencyId("ATF")
@@ -160,8 +161,14 @@ def test_a_heartbeat_shows_a_withheld_tail() -> None:
     assert streams.mark(beat(6)) == (opened(5, 6),)
     assert streams.gaps() == (Gap(JCF, ONE, 2, 6),)
     assert streams.mark(beat(3)) == ()  # late: nothing new
+    assert streams.gaps() == (Gap(JCF, ONE, 2, 6),)
     assert take(streams, stamp(4)) == [Outcome.FILLS_GAP]
     assert take(streams, stamp(7)) == [Outcome.NEW]
+
+
+def test_a_heartbeats_head_is_not_its_numbers() -> None:
+    streams = Streams()
+    assert take(streams, stamp(1), beat(1), stamp(1)) == [Outcome.NEW, Outcome.HEARTBEAT, Outcome.DUPLICATE]
 
 
 def test_an_explained_gap_stays_open_to_a_later_delivery() -> None:
@@ -198,6 +205,15 @@ def test_what_is_explained_anew_replaces_what_was_said() -> None:
             streams.explain(JCF, ONE, first, last, reason)
 
 
+def test_numbers_and_reasons_to_their_limits() -> None:
+    streams = Streams()
+    streams.explain(JCF, ONE, 1, limits.SEQUENCE, "x" * limits.REASON)
+    streams.mark(beat(limits.SEQUENCE))
+    assert streams.gaps() == (Gap(JCF, ONE, 1, limits.SEQUENCE, "x" * limits.REASON),)
+    assert take(streams, stamp(1), stamp(limits.SEQUENCE)) == [Outcome.FILLS_GAP] * 2
+    assert Streams.from_state(streams.changed().values()).gaps() == streams.gaps()
+
+
 def test_streams_of_publishers_and_instances_are_apart() -> None:
     streams = Streams()
     take(streams, stamp(1), replace(stamp(1), publisher=ATF))
@@ -215,6 +231,8 @@ def test_gaps_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         streams.check(beat(11))
     with pytest.raises(GapLimitExceeded):
         streams.check(stamp(3))  # in the middle of 1 to 4: one more range
+    assert streams.check(stamp(4)) is Outcome.FILLS_GAP  # at its end: none more
+    assert [streams.check(beat(seq)) for seq in (8, 9)] == [Outcome.HEARTBEAT] * 2  # nothing new is missing
     assert take(streams, stamp(10), stamp(1)) == [Outcome.NEW, Outcome.FILLS_GAP]
     streams.explain(JCF, ONE, 1, 1, "a")
     streams.explain(JCF, ONE, 3, 3, "a")
@@ -257,6 +275,14 @@ def test_instances_of_a_site_a_day_are_limited(monkeypatch: pytest.MonkeyPatch) 
     assert streams.check(replace(third, flush_time_ms=third.flush_time_ms + DAY)) is Outcome.NEW
 
 
+def test_the_first_day_of_all_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.wire.limits.INSTANCES_A_DAY", 1)
+    streams = Streams()
+    take(streams, replace(stamp(1), flush_time_ms=0))
+    with pytest.raises(InstanceLimitExceeded):
+        Streams.from_state(streams.changed().values()).check(replace(stamp(1, instance=TWO), flush_time_ms=0))
+
+
 def test_streams_of_a_publisher_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.wire.limits.STREAMS_A_PUBLISHER", 2)
     streams = Streams()
@@ -266,6 +292,14 @@ def test_streams_of_a_publisher_are_limited(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(InstanceLimitExceeded):
         streams.explain(JCF, THREE, 1, 1, "a")
     assert streams.check(replace(stamp(1), publisher=ATF)) is Outcome.NEW
+
+
+def test_an_instance_that_was_heard_of_is_no_further_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.wire.limits.STREAMS_A_PUBLISHER", 2)
+    streams = Streams()
+    take(streams, stamp(1))
+    streams.explain(JCF, TWO, 1, 1, "a")
+    assert take(streams, stamp(2, instance=TWO)) == [Outcome.NEW]
 
 
 def test_what_changed_is_stored_and_comes_back_the_same() -> None:
@@ -284,6 +318,36 @@ def test_what_changed_is_stored_and_comes_back_the_same() -> None:
         again.check(stamp(5, instance=TWO, prev=(ONE, 3), head=b"x" * 32))
     streams.mark(stamp(6, instance=TWO, prev=(ONE, 3)))
     assert set(streams.changed()) == {(JCF, TWO)}
+
+
+def test_what_changes_a_stored_stream_is_stored_again() -> None:
+    streams = Streams()
+    take(streams, stamp(1))
+    streams.settle()
+    streams.explain(JCF, ONE, 2, 2, "a")
+    assert set(streams.changed()) == {(JCF, ONE)}
+    streams.settle()
+    streams.mark(beat(0, instance=TWO, prev=(ONE, 1)))  # names the last number of ONE
+    assert set(streams.changed()) == {(JCF, ONE), (JCF, TWO)}
+    streams.settle()
+    streams.mark(stamp(1, instance=TWO, prev=(ONE, 1)))  # is now what comes after ONE
+    assert set(streams.changed()) == {(JCF, ONE), (JCF, TWO)}
+    again = Streams.from_state(streams.changed().values())
+    assert again.mark(stamp(1, instance=THREE, prev=(ONE, 1))) == (conflict(1, 1, THREE),)
+
+
+def test_first_instances_come_after_none() -> None:
+    streams = Streams()
+    streams.explain(JCF, bytes(16), 1, 1, "a")
+    for instance in (ONE, TWO):
+        assert streams.mark(stamp(1, instance=instance)) == ()
+
+
+def test_a_stream_goes_on_without_the_row_of_the_one_before() -> None:
+    streams = Streams()
+    take(streams, stamp(1, instance=TWO, prev=(ONE, 3)))
+    again = Streams.from_state([streams.changed()[JCF, TWO]])
+    assert take(again, stamp(2, instance=TWO, prev=(ONE, 3))) == [Outcome.NEW]
 
 
 def test_a_damaged_row_is_refused() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from hub.errors import RejectedError
 from hub.model import HUB, AgencyId
+from hub.trust.checks import FlushCache
 from hub.trust.stub import Stub, verify_stub
 from hub.wire.bundle import encode_entry_proof, encode_proof, encode_stub, parse_ingest, parse_stub
 from tests.support.authority import NOW_MS
@@ -39,6 +40,21 @@ def test_a_stub_says_what_the_publisher_signed(agency: AgencyId, granted: tuple[
     assert (stub.directory_version, stub.flush_time_ms) == (stage.directory.version, NOW_MS)
     delivered = stage.opener(agency).verify(bundle.delivery(agency), directory=stage.directory, now_ms=NOW_MS)
     assert stub.head_hash == delivered.head_hash
+
+
+def test_verified_flushes_are_kept() -> None:
+    stage, flushes = Stage(), FlushCache()
+    bundle = stage.verify(stage.seal().records[0].value)
+    for agency in (ATF, CCGIU):
+        verify_stub(
+            bundle.stub(agency),
+            hub=AgencyId(HUB),
+            recipient=agency,
+            directory=stage.directory,
+            now_ms=NOW_MS,
+            flushes=flushes,
+        )
+    assert len(flushes) == 1
 
 
 def test_a_stub_has_no_content() -> None:
