@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from hub.adapters.file_lock import FileLock
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
 from hub.errors import ConfigError
@@ -74,26 +75,44 @@ def health_app(metrics: PrometheusObserver, progress: ProgressObserver, refresh:
 async def serve_health(app: Starlette, *, listen: str, address_file: Path) -> AsyncIterator[str]:
     """Serve ``app`` on ``listen`` (``HOST:PORT``, port 0: a free one) while the context is open; gives the address.
 
-    The address stands in ``address_file`` too, which is removed at the end. Raises :class:`MetricsAddressTaken`.
+    The address stands in ``address_file`` too, which is removed at the end. Raises :class:`MetricsAddressTaken`, and
+    ``StoreInUse`` where another process has its address there.
     """
-    listener = _bind(listen)
+    with _held(address_file), contextlib.closing(_bind(listen)) as listener:
+        async with _serve(app, listener, address_file) as address:
+            yield address
+
+
+@contextmanager
+def _held(address_file: Path) -> Iterator[None]:
+    """A second process on one state folder must neither replace nor remove the first one's address."""
+    address_file.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(address_file.with_name(f"{address_file.name}.lock"))
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
+async def _serve(app: Starlette, listener: socket.socket, address_file: Path) -> AsyncIterator[str]:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     config = uvicorn.Config(
         app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=_STOP_SECONDS, ws="none"
     )
     server = _Server(config)
-    with contextlib.closing(listener):
-        async with asyncio.TaskGroup() as group:
-            serving = group.create_task(server.serve(sockets=[listener]))
-            while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn has no event to wait for
-                await asyncio.sleep(_LOOK_SECONDS)
-            _write_address(address_file, address)
-            try:
-                yield address
-            finally:
-                server.should_exit = True
-                _remove_address(address_file)
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve(sockets=[listener]))
+        while not server.started and not serving.done():  # noqa: ASYNC110  uvicorn has no event to wait for
+            await asyncio.sleep(_LOOK_SECONDS)
+        _write_address(address_file, address)
+        try:
+            yield address
+        finally:
+            server.should_exit = True
+            _remove_address(address_file)
 
 
 def _bind(listen: str) -> socket.socket:
@@ -118,7 +137,6 @@ def _bind(listen: str) -> socket.socket:
 
 
 def _write_address(path: Path, address: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_text(f"{address}\n", encoding="ascii")
     partial.replace(path)

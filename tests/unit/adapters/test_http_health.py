@@ -11,6 +11,7 @@ import pytest
 from hub.adapters.http_health import MetricsAddressTaken, health_app, serve_health
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
+from hub.client.store import StoreInUse
 
 
 class HandClock:
@@ -87,6 +88,19 @@ async def test_pages(tmp_path: Path, clock: HandClock) -> None:
             assert refreshed == [1]
             assert (await client.get("/")).status_code == 404
     assert not file.exists()
+
+
+async def test_a_second_process_on_the_folder_leaves_the_address_of_the_first(tmp_path: Path, clock: HandClock) -> None:
+    metrics = PrometheusObserver()
+    app = health_app(metrics, ProgressObserver(metrics, clock, stale_after=1), lambda: None)
+    file = tmp_path / "metrics.address"
+    async with serve_health(app, listen="127.0.0.1:0", address_file=file) as address:
+        with pytest.raises(StoreInUse):
+            async with serve_health(app, listen="127.0.0.1:0", address_file=file):
+                pass
+        assert file.read_text() == f"{address}\n"
+    async with serve_health(app, listen="127.0.0.1:0", address_file=file):
+        assert file.exists()
 
 
 async def test_a_taken_address_is_one_clear_error(tmp_path: Path, clock: HandClock) -> None:
