@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,13 +85,7 @@ class SubscriberFacts:
             self._count("cgi_events_total", what, count)
         for what, count in received.bundles.items():
             self._count("cgi_bundles_total", what, count)
-        for event in written:
-            route = event.route
-            self._count("cgi_events_total", (event.publisher, route.event_type, "written", ""), 1)
-            age = max(0, now_ms - event.published_at_ms) / 1000
-            self._observer.observe(
-                "cgi_end_to_end_age_seconds", age, publisher=event.publisher, priority=route.priority.value
-            )
+        self._written(written, now_ms)
         if received.heartbeats:
             self._observer.increment("cgi_heartbeats_total", received.heartbeats, direction="seen")
         for (publisher, code), count in received.alarms.items():
@@ -106,6 +101,18 @@ class SubscriberFacts:
         opened = sum(count for what, count in received.events.items() if what[2] == "opened")
         if records:
             self._events_a_record += (opened / len(records) - self._events_a_record) * 0.1
+
+    def _written(self, events: Sequence[OpenedEvent], now_ms: int) -> None:
+        counts: Counter[Counted] = Counter()  # told once for a batch: telling takes 3 us
+        for event in events:
+            route = event.route
+            counts[event.publisher, route.event_type, "written", ""] += 1
+            age = max(0, now_ms - event.published_at_ms) / 1000
+            self._observer.observe(
+                "cgi_end_to_end_age_seconds", age, publisher=event.publisher, priority=route.priority.value
+            )
+        for what, count in counts.items():
+            self._count("cgi_events_total", what, count)
 
     def refused(self, rejected: Sequence[RejectedRecord]) -> None:
         """Refused records and events, into the log and the metrics."""
