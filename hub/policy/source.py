@@ -156,7 +156,7 @@ def _refuse_deep(text: str, file: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > MAX_DEPTH:
-            line = event.start_mark.line + 1
+            line = 1 if event.start_mark is None else event.start_mark.line + 1
             raise PolicyInvalid(f"{file}:{line}: nested over {MAX_DEPTH} deep", file=file, line=line)
 
 
