@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 from deploy.demo import findings, report, scenario
 from deploy.demo.flow import StillFlowing, scrape, total
 from deploy.demo.stack import ROOT, Say, Stack, stop_described
 from hub import log_words
 from hub.cli.main import report as report_error
+
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What ends this process from outside: the keyboard, a supervisor, a terminal that was closed."""
 
 DEMO = ROOT / "build" / "demo"
 STACK = ROOT / "build" / "stack"
@@ -26,6 +32,7 @@ def main(arguments: list[str]) -> int:
         return 2
     log_words.configure(json=False, level=logging.CRITICAL)  # what we provoke is told in the report
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    _at_endings(_interrupt)
     try:
         return commands[command]()
     except KeyboardInterrupt:
@@ -50,6 +57,7 @@ def run_demo() -> int:
         path = report.write_json(found, stack, time.monotonic() - began)
         report.show(found, stack, path)
     finally:
+        _at_endings(signal.SIG_IGN)  # what runs is stopped to its end, however often that is asked for
         say("stopping everything")
         stack.stop()
     say("done")
@@ -67,6 +75,7 @@ def start_stack() -> int:
         scenario.run_scenario(stack, say)
         path = stack.write_description()
     except BaseException:
+        _at_endings(signal.SIG_IGN)
         stack.stop()
         raise
     print(f"the stack is up: {stack.broker.bootstrap}; everything needed to connect is in {path}; make down stops it")
@@ -77,6 +86,17 @@ def stop_stack() -> int:
     """Stops what :func:`start_stack` left running."""
     stop_described(STACK, _saying(time.monotonic()))
     return 0
+
+
+def _at_endings(handler: Callable[..., Any] | signal.Handlers) -> None:
+    """``handler`` for each of :data:`ENDINGS`, but for those that whoever started us had us ignore (nohup)."""
+    for number in ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _wait_for_quarantine(stack: Stack, records: int, seconds: float = 30) -> None:
