@@ -100,6 +100,7 @@ class WebhookSink:
         self._client: httpx.AsyncClient | None = None
         self._now: Callable[[], float] = time.time
         check_url(settings.url, unsafe_plain_http=settings.unsafe_plain_http)
+        self._host = httpx.URL(settings.url).host  # in messages: many receivers put a token into the path
 
     async def open(self, state: Mapping[str, Any] | None) -> None:
         """Nothing to go back to: what is sent again has the same ``webhook-id``."""
@@ -133,7 +134,7 @@ class WebhookSink:
                 return
             if 300 <= status < 400 or status in ENDPOINT_WRONG:
                 raise WebhookEndpointRefused(
-                    f"{self._settings.url} answered {status}: the address or the secret is wrong", status=status
+                    f"{self._host} answered {status}: the address or the secret is wrong", status=status
                 )
             if 400 <= status < 500 and status not in RETRIED:
                 raise WebhookEventRefused(f"the receiver answered {status} for good", status=status)
@@ -204,7 +205,7 @@ def check_url(url: str, *, unsafe_plain_http: bool) -> None:
         return
     if parsed.scheme == "http" and parsed.host and (_loopback(parsed.host) or unsafe_plain_http):
         return
-    raise ConnectorInvalid("url: https://... is wanted (http only to 127.0.0.1, ::1 or localhost)", url=url)
+    raise ConnectorInvalid("url: https://... is wanted (http only to 127.0.0.1, ::1 or localhost)", host=parsed.host)
 
 
 def _loopback(host: str) -> bool:

@@ -109,6 +109,19 @@ async def test_a_wrong_address_or_secret_stops_the_sink(status: int, secret: Pat
     assert elsewhere.requests == []
 
 
+async def test_no_message_has_the_address_beyond_its_host(secret: Path) -> None:
+    async with Receiver(answer=lambda _: (404, {})) as receiver:
+        made = WebhookSettings(url=f"{receiver.url}/t0ken?key=t0ken", secret=secret)
+        sink = WebhookSink("out", made, connector_context(secret.parent))
+        await sink.open(None)
+        with pytest.raises(WebhookEndpointRefused, match="127") as answered:
+            await sink.write([EVENT])
+        await sink.close()
+    with pytest.raises(ConnectorInvalid) as refused:
+        check_url("http://cases.example/t0ken", unsafe_plain_http=False)
+    assert "t0ken" not in answered.value.diagnostics() + refused.value.diagnostics()
+
+
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
 async def test_what_the_receiver_never_takes_is_rejected(status: int, secret: Path) -> None:
     async with Receiver(answer=lambda _: (status, {})) as receiver:
