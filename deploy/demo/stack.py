@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from deploy.demo.agencies import AGENCIES
 from deploy.demo.ceremony import Ceremony, router_toml, write_configurations
+from deploy.demo.monitoring import PROGRAMS, Monitoring, is_installed
 from deploy.demo.service import Service
 from hub.adapters.broker_process import BrokerProcess
 from hub.adapters.kafka_admin import KafkaAdmin
@@ -22,6 +24,7 @@ from hub.topics import Declaration, deliver_topic, ingest_topic
 
 ROOT = Path(__file__).parents[2]
 ROUTERS = ("router-1", "router-2")
+_PROGRAMS = frozenset(os.fsencode(name) for name in ("hub", *PROGRAMS))
 
 Say = Callable[[str], None]
 
@@ -35,6 +38,7 @@ class Stack:
     detached: bool = False
     tls: dict[AgencyId, TlsFiles] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
+    monitoring: Monitoring | None = None
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
@@ -62,9 +66,21 @@ class Stack:
             service.start()
         for service in self.services.values():
             service.wait_ready()
+        if self.detached:
+            self._start_monitoring()
+
+    def _start_monitoring(self) -> None:
+        if not is_installed():
+            self.say("no Prometheus: make setup-observability installs it")
+            return
+        self.say("Prometheus and Alertmanager")
+        self.monitoring = Monitoring(self.folder / "prometheus")
+        self.monitoring.start(self.services)
 
     def stop(self) -> None:
         """Stops what was started, the sites first, so that their last words are routed."""
+        if self.monitoring is not None:
+            self.monitoring.stop()
         for names in (AGENCIES, ROUTERS):
             running = [self.services[name] for name in names if name in self.services]
             for service in running:
@@ -81,7 +97,7 @@ class Stack:
     def write_description(self) -> Path:
         """``stack.json``: all that another client needs to connect, and the processes for ``make down``."""
         path = self.folder / "stack.json"
-        described = {
+        described: dict[str, Any] = {
             "bootstrap": self.broker.bootstrap,
             "ca": str(self.broker.operator.ca),
             "directory": str(self.folder / "directory.json"),
@@ -89,13 +105,17 @@ class Stack:
             "operator": _files(self.broker.operator),
             "agencies": {
                 agency: _files(self.tls[agency])
-                | {"folder": str(self.site(agency)), "ingest": ingest_topic(agency), "deliver": deliver_topic(agency)}
+                | {"folder": str(self.site(agency)), "ingest": ingest_topic(agency)}
+                | ({} if agency == HUB else {"deliver": deliver_topic(agency)})  # nobody delivers to the hub
                 for agency in (HUB, *AGENCIES)
             },
             "topics": [topic.name for topic in Declaration.load().topics(AGENCIES)],
             "metrics": {name: f"http://{service.address}/metrics" for name, service in self.services.items()},
             "processes": {name: service.pid for name, service in self.services.items()},
         }
+        if self.monitoring is not None:
+            described |= {name: f"http://{address}" for name, address in self.monitoring.addresses.items()}
+            described["processes"] |= self.monitoring.pids
         path.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
         return path
 
@@ -137,13 +157,13 @@ def stop_described(folder: Path, say: Say) -> int:
 
 
 def _is_ours(pid: int) -> bool:
-    """Whether ``pid`` runs and is a process of the command ``hub``, not another one that got its number."""
+    """Whether ``pid`` runs and is a process of the stack's programs, not another one that got its number."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
-    return state != "Z" and any(part.endswith(b"/hub") for part in command)
+    return state != "Z" and any(os.path.basename(part) in _PROGRAMS for part in command[:2])
 
 
 def _files(tls: TlsFiles) -> dict[str, str]:
