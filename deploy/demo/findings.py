@@ -46,8 +46,6 @@ class Findings:
     denied: dict[str, int]
     quarantined: tuple[dict[str, Any], ...]
     refusals: tuple[refusals.Refusal, ...]
-    search_files: blindness.Search
-    search_topics: blindness.Search
     verdicts: tuple[Verdict, ...]
 
 
@@ -82,7 +80,7 @@ async def gather(stack: Stack, samples: list[Sample], attempts: list[str]) -> Fi
         _blind("any topic", in_topics),
         *(Verdict(f"refused by the broker: {one.attempt}", one.refused, one.words) for one in tried),
     )
-    return Findings(found, stops, rejected, _denied(samples), quarantined, tried, in_files, in_topics, verdicts)
+    return Findings(found, stops, rejected, _denied(samples), quarantined, tried, verdicts)
 
 
 # --- what was asked of each rule --------------------------------------------------------------------------------------

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from hub.adapters.files import load_signing_key
 from hub.app.process import SettingMissing, start_process
-from hub.app.site import make_publisher, make_subscriber
+from hub.app.site import load_publisher_key, make_publisher, make_subscriber
 from hub.client.publisher import Publisher
 from hub.client.sink import Sink
 from hub.client.subscriber import Subscriber
@@ -24,10 +23,9 @@ async def open_publisher(config: Path) -> AsyncIterator[Publisher]:
     Raises ``ConfigError`` where a file of the configuration is wrong, or another process has this site's outbox.
     """
     settings = _load(config)
-    if settings.keys.signing is None:
-        raise SettingMissing('to publish, the site needs signing = "..." in [keys]')
+    signing = load_publisher_key(settings)
     process = start_process(settings, "publish")
-    async with make_publisher(process, settings, load_signing_key(settings.keys.signing)) as publisher:
+    async with make_publisher(process, settings, signing) as publisher:
         yield publisher
 
 

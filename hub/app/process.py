@@ -53,6 +53,7 @@ class Process:
 
 
 def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Process:
+    """What the process of ``settings`` works with; makes its ``state`` folder. Raises ``ConfigError``."""
     try:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -120,6 +121,7 @@ async def _say_ready(progress: ProgressObserver, role: Role, agency: AgencyId) -
 
 
 def tls_files(kafka: KafkaSettings) -> TlsFiles:
+    """The files of ``[kafka]``; nothing is read yet."""
     return TlsFiles(kafka.ca, kafka.certificate, kafka.key)
 
 

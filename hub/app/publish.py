@@ -8,10 +8,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from hub.adapters.files import load_signing_key
 from hub.adapters.found_connectors import RunningSource, SourceTotals, build_source
-from hub.app.process import LOOK_SECONDS, SettingMissing, served, start_process
-from hub.app.site import make_publisher, run_source, source_context
+from hub.app.process import LOOK_SECONDS, served, start_process
+from hub.app.site import load_publisher_key, make_publisher, run_source, source_context
 from hub.client.publisher import Publisher
 from hub.settings import ConnectorTable, SiteSettings
 
@@ -39,10 +38,8 @@ async def publish_file(
     ``watch`` is called now and then with the counts so far. What waits in the end is durable, and sent by the next
     start of the site. ``stop`` ends the reading early. Raises as :func:`run_site` does.
     """
-    if settings.keys.signing is None:
-        raise SettingMissing('to publish, the site needs signing = "..." in [keys]')
+    signing = load_publisher_key(settings)
     process = start_process(settings, "publish")
-    signing = load_signing_key(settings.keys.signing)
     # Without a position from before: the whole file is looked at, and what was published before is counted as such.
     context = replace(source_context(process, settings, source), state=settings.state / "publish")
     shutil.rmtree(context.state, ignore_errors=True)

@@ -33,7 +33,15 @@ from hub.topics import consumer_group, deliver_topic
 from hub.trust.composite import SigningKey
 
 
+def load_publisher_key(settings: SiteSettings) -> SigningKey:
+    """The key that the site signs with. Raises ``ConfigError``: none is set, or it cannot be read."""
+    if settings.keys.signing is None:
+        raise SettingMissing('to publish, the site needs signing = "..." in [keys]')
+    return load_signing_key(settings.keys.signing)
+
+
 def make_publisher(process: Process, settings: SiteSettings, signing: SigningKey, *, drain: float = 10.0) -> Publisher:
+    """The site's Publisher, not open yet. ``drain``: seconds that its close waits for Kafka. Raises ``ConfigError``."""
     if settings.release is None:
         raise SettingMissing('to publish, the site needs release = "..."')
     release = load_release(settings.release, process.catalog)
@@ -55,6 +63,7 @@ def make_publisher(process: Process, settings: SiteSettings, signing: SigningKey
 
 
 def make_subscriber(process: Process, settings: SiteSettings, kem_folder: Path, sinks: Sequence[Sink]) -> Subscriber:
+    """The site's Subscriber into ``sinks``, not open yet, with the KEM keys of a folder. Raises ``ConfigError``."""
     if settings.subscription is None:
         raise SettingMissing('to receive, the site needs subscription = "..."')
     return Subscriber(
@@ -110,6 +119,7 @@ async def _publish_until(stop: asyncio.Event, process: Process, settings: SiteSe
 
 
 def source_context(process: Process, settings: SiteSettings, source: ConnectorTable) -> ConnectorContext:
+    """What the connector of one ``[[source]]`` gets."""
     return connector_context(settings, source, "source", catalog=process.catalog, observer=process.progress)
 
 
@@ -121,6 +131,7 @@ async def watch_source(progress: ProgressObserver, label: str, source: RunningSo
 
 
 async def run_source(label: str, source: RunningSource, publisher: Publisher) -> SourceTotals:
+    """Run ``source`` to its end and say so in the log. Raises what it raises."""
     say("source.started", source=label)
     totals = await source.run(publisher)
     say(

@@ -106,34 +106,50 @@ class DirectoryNotYetValid(UnavailableError):
 
 
 class PublisherUnknown(RejectedError):
+    """The directory has no such agency: what it signs is not taken."""
+
     code = "publisher.unknown"
 
 
 class PublisherSuspended(RejectedError):
+    """The directory says that the publisher is suspended."""
+
     code = "publisher.suspended"
 
 
 class SigningKeyUnknown(RejectedError):
+    """The publisher's entry does not list the key that has signed."""
+
     code = "signing_key.unknown"
 
 
 class SigningKeyRevoked(RejectedError):
+    """The publisher's entry lists the key as revoked."""
+
     code = "signing_key.revoked"
 
 
 class SigningKeyExpired(RejectedError):
+    """The key's time has passed: whatever it signs is refused, with a new directory or without."""
+
     code = "signing_key.expired"
 
 
 class SigningKeyNotYetValid(RejectedError):
+    """The key's time has not begun."""
+
     code = "signing_key.not_yet_valid"
 
 
 class RecipientUnknown(RejectedError):
+    """The directory has no such agency: nothing can be sealed to it."""
+
     code = "recipient.unknown"
 
 
 class RecipientSuspended(RejectedError):
+    """The directory says that the recipient is suspended: nothing is sealed to it."""
+
     code = "recipient.suspended"
 
 
