@@ -244,6 +244,14 @@ def _sequences() -> Iterator[Case]:
     yield _case(
         "gap-limit", "a 1,025th gap", "11.8", code, [_step(odd, new, [gap, FIRST, 2047, 2047]), _step(2050, code)]
     )
+    heir = {"instance": SECOND, "prev_instance": FIRST}
+    yield _case(
+        "gap-limit-tail",
+        "a new instance says that the tail of the one before is missing: its 1,025th gap",
+        "11.8",
+        code,
+        [_step(odd, new, [gap, FIRST, 2047, 2047]), _step(1, code, **heir, prev_seq=2050)],
+    )
     code = "sequence.instance_limit"
     many = [_step(1, new, instance=derive("instance", i, size=16).hex()) for i in range(100)]
     yield _case("instance-limit", "a 101st instance of a site on a day", "11.8", code, [*many, _step(1, code)], gaps=[])
