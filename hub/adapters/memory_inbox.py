@@ -66,6 +66,8 @@ class MemoryInbox:
         memory.sinks.update((name, json.loads(json.dumps(dict(state)))) for name, state in transaction.sinks.items())
         if transaction.gaps is not None:
             memory.gaps = tuple(transaction.gaps)
+        for settled in transaction.settled:
+            self._settle(memory, settled)
         known = {_place(record) for record in memory.rejected}
         memory.rejected += [record for record in transaction.rejected if _place(record) not in known]
         memory.rejected = memory.rejected[-self._rows :]
@@ -76,8 +78,21 @@ class MemoryInbox:
             size -= len(record.raw)
             memory.rejected[number] = replace(record, raw=b"")
 
-    def rejected(self, limit: int) -> Sequence[RejectedRecord]:
-        return self._opened().rejected[: -limit - 1 : -1]
+    def rejected(self, limit: int, *, with_bytes: bool = True) -> Sequence[RejectedRecord]:
+        found = self._opened().rejected[: -limit - 1 : -1]
+        return found if with_bytes else [replace(record, raw=b"") for record in found]
+
+    def kept_bytes(self, record: RejectedRecord) -> bytes:
+        return next((each.raw for each in self._opened().rejected if each.place == record.place and each.raw), b"")
+
+    def _settle(self, memory: InboxMemory, settled: RejectedRecord) -> None:
+        raw = self.kept_bytes(settled)
+        memory.rejected = [record for record in memory.rejected if _place(record) != _place(settled)]
+        if raw and not self.kept_bytes(settled):
+            for number, record in enumerate(memory.rejected):
+                if record.place == settled.place:
+                    memory.rejected[number] = replace(record, raw=raw)
+                    break
 
     def _opened(self) -> InboxMemory:
         if self._memory.owner is not self:

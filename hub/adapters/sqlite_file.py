@@ -148,6 +148,19 @@ class SqliteFile:
                     wanted=wanted,
                 )
 
+    def open_to_read(self) -> None:
+        """Look into it beside its owner: no lock, nothing is made or changed. Raises as :meth:`open` does."""
+        self._pid = os.getpid()
+        try:
+            with self._errors():
+                self._connection = sqlite3.connect(
+                    f"{self._path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0
+                )
+            self._check_identity()
+        except BaseException:
+            self.close()
+            raise
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -162,3 +175,10 @@ class SqliteFile:
             if isinstance(error, sqlite3.OperationalError):
                 raise StoreUnavailable("the store cannot be used now", **facts) from error
             raise InvariantError("the store refused a statement", **facts) from error
+
+
+def reader(path: Path, *, kind: str, version: int, agency: AgencyId) -> SqliteFile:
+    """The file as it is now, open to read alone. Raises ``StoreForeign``, ``StoreCorrupt``, ``StoreUnavailable``."""
+    file = SqliteFile(path, kind=kind, version=version, agency=agency, schema="")
+    file.open_to_read()
+    return file

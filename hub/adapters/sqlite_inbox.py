@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from hub.adapters.sqlite_file import SqliteFile
+from hub.adapters.sqlite_file import SqliteFile, reader
 from hub.client.inbox import InboxCommit, InboxState, OpenGap, RejectedRecord
 from hub.model import AgencyId
 
@@ -110,6 +112,8 @@ class SqliteInbox:
                         for gap in transaction.gaps
                     ],
                 )
+            for settled in transaction.settled:
+                _settle(db, settled)
             if transaction.rejected:
                 self._reject(db, transaction.rejected)
 
@@ -132,13 +136,57 @@ class SqliteInbox:
                     break
             db.executemany("UPDATE rejected SET size = 0, raw = x'' WHERE number = ?", let_go)
 
-    def rejected(self, limit: int) -> Sequence[RejectedRecord]:
+    def rejected(self, limit: int, *, with_bytes: bool = True) -> Sequence[RejectedRecord]:
+        raw = "raw" if with_bytes else "x''"
         with self._file.reading() as db:
             rows = db.execute(
-                f"SELECT {_REJECTED}, raw FROM rejected ORDER BY number DESC LIMIT ?",  # noqa: S608 - own columns
+                f"SELECT {_REJECTED}, {raw} FROM rejected ORDER BY number DESC LIMIT ?",  # noqa: S608 - own columns
                 (limit,),
             ).fetchall()
         return [RejectedRecord(*row) for row in rows]
+
+    def kept_bytes(self, record: RejectedRecord) -> bytes:
+        with self._file.reading() as db:
+            return _kept_bytes(db, record)
+
+
+def read_rejected(path: Path, *, agency: AgencyId) -> Iterator[RejectedRecord]:
+    """The rejected of the inbox at ``path``, newest first, one by one, with their record's bytes where there are any.
+
+    Takes no lock and changes nothing: the inbox's owner may be at work. Without a file there are none. Raises
+    ``StoreForeign``, ``StoreCorrupt``, ``StoreUnavailable``.
+    """
+    if not path.exists():
+        return
+    with closing(reader(path, kind="inbox", version=_VERSION, agency=agency)) as file, file.reading() as db:
+        for row in db.execute(f"SELECT {_REJECTED}, x'' FROM rejected ORDER BY number DESC"):  # noqa: S608 - own columns
+            record = RejectedRecord(*row)
+            yield replace(record, raw=_kept_bytes(db, record))
+
+
+_PLACE: Final = "topic = ? AND partition = ? AND position = ?"
+
+
+def _kept_bytes(db: sqlite3.Connection, record: RejectedRecord) -> bytes:
+    row = db.execute(
+        f"SELECT raw FROM rejected WHERE {_PLACE} AND size > 0 LIMIT 1",  # noqa: S608 - own columns
+        (record.topic, record.partition, record.offset),
+    ).fetchone()
+    return b"" if row is None else bytes(row[0])
+
+
+def _settle(db: sqlite3.Connection, settled: RejectedRecord) -> None:
+    raw = _kept_bytes(db, settled)
+    place = settled.topic, settled.partition, settled.offset
+    db.execute(
+        f"DELETE FROM rejected WHERE {_PLACE} AND event_id = ? AND sink = ?",  # noqa: S608 - own columns
+        (*place, settled.event_id, settled.sink),
+    )
+    if raw and not _kept_bytes(db, settled):
+        db.execute(
+            f"UPDATE rejected SET size = ?, raw = ? WHERE number = (SELECT min(number) FROM rejected WHERE {_PLACE})",  # noqa: S608 - own columns
+            (len(raw), raw, *place),
+        )
 
 
 def _row(r: RejectedRecord) -> tuple[object, ...]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hub.cli.options import config_option, configure_log, run_until_signalled
+
+if TYPE_CHECKING:
+    from hub.client.rejected import Refusal
+    from hub.client.retry import Retried
 
 
 @click.group()
@@ -62,3 +67,84 @@ def verify_stub(file: Path, config: Path) -> None:
         click.echo(f"{name:<13} {value}")
     if found.should_have_come:
         raise RejectedError("by this site's directory and subscription the entry should have been delivered")
+
+
+@cli.command()
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+def rejected(config: Path, as_json: bool) -> None:
+    """List what was delivered to this site and refused, newest first: when, whose, what, why, where. No content.
+
+    The site may be running. `hub site retry` reads the sealed bytes again.
+    """
+    import json
+    from dataclasses import asdict
+
+    from hub.app.rejected import list_rejected
+    from hub.settings import load_site
+
+    settings = load_site(config)
+    configure_log(settings.log, quiet=True)
+    nothing = True
+    for refusal in list_rejected(settings):
+        nothing = False
+        click.echo(json.dumps({**asdict(refusal), "at": _moment(refusal.at_ms)}) if as_json else _line(refusal))
+    if nothing and not as_json:
+        click.echo("nothing is refused")
+
+
+@cli.command()
+@config_option
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--code", help="Only what was refused with this code.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@click.pass_context
+def retry(ctx: click.Context, config: Path, ids: tuple[str, ...], code: str | None, as_json: bool) -> None:
+    """Read refused entries again, with today's keys, catalog and directory: these IDs, those of a code, or all.
+
+    What is right now goes to the sinks, once, and leaves the list. Stop the site before. Exit code 1: some are still
+    refused, and stay.
+    """
+    import asyncio
+
+    from hub.app.rejected import Choice, retry_rejected
+    from hub.settings import load_site
+
+    settings = load_site(config)
+    configure_log(settings.log, quiet=True)
+    results = asyncio.run(retry_rejected(settings, Choice(ids, code)))
+    for result in results:
+        click.echo(_retried_json(result) if as_json else _retried_line(result))
+    still = sum(result.outcome == "refused" for result in results)
+    if not as_json:
+        click.echo(f"{len(results) - still} settled, {still} still refused")
+    ctx.exit(1 if still else 0)
+
+
+_OUTCOMES = {"written": "written", "not_wanted": "not wanted", "had_it": "had it already", "refused": "still refused"}
+
+
+def _moment(at_ms: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _line(refusal: Refusal) -> str:
+    where = refusal.place + (f" event {refusal.event_id}" if refusal.event_id else "")
+    where += f" at sink {refusal.sink}" if refusal.sink else ""
+    who = f"{refusal.publisher or 'unknown'} {refusal.event_type or '-'}"
+    gone = "" if refusal.kept else " (its bytes are no longer kept)"
+    return f"{refusal.id}  {_moment(refusal.at_ms)}  {who}  {refusal.code}: {refusal.reason}  [{where}]{gone}"
+
+
+def _retried_line(result: Retried) -> str:
+    why = f"  {result.code}: {result.reason}" if result.reason else f"  {result.code}" if result.code else ""
+    return f"{result.record.id}  {_OUTCOMES[result.outcome]}  {result.events} events{why}"
+
+
+def _retried_json(result: Retried) -> str:
+    import json
+
+    facts = {"id": result.record.id, "outcome": result.outcome, "events": result.events}
+    return json.dumps({**facts, "code": result.code, "reason": result.reason})

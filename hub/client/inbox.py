@@ -7,6 +7,7 @@ Adapters: hub/adapters/sqlite_inbox.py and memory_inbox.py. Contract: tests/cont
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,6 +35,16 @@ class RejectedRecord:
     at_ms: int
     raw: bytes
 
+    @property
+    def place(self) -> str:
+        """Where it came from: ``deliver.ATF/0/17``."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @property
+    def id(self) -> str:
+        """A short name that a person can type: of the place, the event and the sink, so it never changes."""
+        return hashlib.sha256(f"{self.place} {self.event_id} {self.sink}".encode()).hexdigest()[:12]
+
 
 @dataclass(frozen=True, slots=True)
 class OpenGap:
@@ -58,12 +69,13 @@ class InboxState:
 
 @dataclass(frozen=True, slots=True)
 class InboxCommit:
-    """One transaction. ``gaps`` replaces all that were stored; None leaves them."""
+    """One transaction. ``gaps`` replaces all that were stored; None leaves them. ``settled`` are rejected no longer."""
 
     streams: Mapping[StreamKey, bytes]
     sinks: Mapping[str, Mapping[str, Any]]
     rejected: Sequence[RejectedRecord] = ()
     gaps: Sequence[OpenGap] | None = None
+    settled: Sequence[RejectedRecord] = ()
 
 
 class Inbox(Protocol):
@@ -84,7 +96,13 @@ class Inbox(Protocol):
         A rejected record that is there already (same place, event and sink) is left as it is. Of rejected records only
         the newest are kept, as far as the bounds that the inbox was made with go: first the bytes of the oldest are
         let go, then their rows.
+
+        What is ``settled`` goes first. Where it had the bytes of its record and others of that record have none, the
+        oldest of them gets the bytes.
         """
 
-    def rejected(self, limit: int) -> Sequence[RejectedRecord]:
-        """The newest, newest first. ``raw`` is empty where the bytes were let go."""
+    def rejected(self, limit: int, *, with_bytes: bool = True) -> Sequence[RejectedRecord]:
+        """The newest, newest first. ``raw`` is empty where another of the record has the bytes, or they were let go."""
+
+    def kept_bytes(self, record: RejectedRecord) -> bytes:
+        """The record's value, whichever of its entries has it; empty where it was let go."""

@@ -17,7 +17,7 @@ from hub.catalog import Catalog
 from hub.client.inbox import RejectedRecord
 from hub.client.published import EventExpired
 from hub.errors import RejectedError, UnavailableError
-from hub.model import AgencyId, Decision, OpenedEvent
+from hub.model import AgencyId, Decision, EventId, OpenedEvent
 from hub.policy.agreement import HUB_NOTICE
 from hub.ports import IncomingRecord, Position
 from hub.trust.checks import DirectoryBehind
@@ -151,11 +151,42 @@ class Receiver:
             out.seconds.append(time.perf_counter() - began)
         return out
 
+    def read_again(
+        self,
+        record: IncomingRecord,
+        *,
+        directory: Directory,
+        now_ms: int,
+        was_marked: bool,
+        only: EventId | None = None,
+    ) -> Received:
+        """One record that was refused before, or one event of it, as it is to be read now.
+
+        ``was_marked``: it was refused after its number was marked, so that nothing of it (of ``only``) was applied
+        although the number has come. Else a number that has come since means that all of it is applied.
+        Raises ``RejectedError``, ``UnavailableError``: nothing has changed.
+        """
+        out = Received()
+        delivered = self._opener.verify(record.value, directory=directory, now_ms=now_ms)
+        if self.streams.check(delivered.stamp) is Outcome.DUPLICATE and was_marked:
+            self._open(record, delivered, directory, now_ms, out)
+        else:
+            self._take(record, delivered, directory, now_ms, out)
+        if only is not None:
+            out.arrivals = [arrival for arrival in out.arrivals if arrival.event.event_id == only]
+            out.rejected = [row for row in out.rejected if row.event_id in ("", only.hex())]
+        return out
+
     # --- one record ---------------------------------------------------------------------------------------------------
 
     def _receive(self, record: IncomingRecord, directory: Directory, now_ms: int, out: Received) -> None:
         # 1 to 5 (spec 10.1)
         delivered = self._opener.verify(record.value, directory=directory, now_ms=now_ms)
+        self._take(record, delivered, directory, now_ms, out)
+
+    def _take(
+        self, record: IncomingRecord, delivered: Delivered, directory: Directory, now_ms: int, out: Received
+    ) -> None:
         stamp = delivered.stamp
         publisher, event_type = delivered.publisher, delivered.route.event_type
         try:

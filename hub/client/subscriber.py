@@ -10,26 +10,26 @@ dropped, the sinks go back to the state that was stored with the marks. So each 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 from hub.catalog import Catalog
 from hub.client.backoff import Backoff
 from hub.client.directory_source import DirectorySource
 from hub.client.gaps import GapWatch, Look
-from hub.client.inbox import Inbox, InboxCommit, InboxState, RejectedRecord
+from hub.client.inbox import Inbox, InboxCommit, InboxState
 from hub.client.limits import SubscriberLimits
-from hub.client.receive import Arrival, ContentFilter, Received, Receiver
+from hub.client.receive import ContentFilter, Received, Receiver
 from hub.client.sink import Sink
+from hub.client.sink_writer import SinkStates, SinkWriter
 from hub.client.store_thread import StoreThread
 from hub.client.subscriber_facts import SubscriberFacts, SubscriberProgress
-from hub.errors import BusRebalanced, ConfigError, RejectedError, UnavailableError
+from hub.errors import BusRebalanced, UnavailableError
 from hub.log_words import say
-from hub.model import AgencyId, EventRef
+from hub.model import AgencyId
 from hub.ports import BusConsumer, Clock, IncomingRecord, Observer, Position
 from hub.trust.directory import Directory
 from hub.trust.kem import KemPrivateKey
@@ -39,17 +39,6 @@ from hub.trust.sequence import Streams
 _LAG_EVERY: Final = 5.0
 _GIVE_UP: Final = 600.0
 """Seconds that one publisher's claim of a newer directory is waited for (spec 12.2)."""
-
-SinkStates = dict[str, Mapping[str, Any]]
-
-
-@dataclass(slots=True)
-class _Written:
-    """What the sinks made of a batch: their new states, and what one of them refused."""
-
-    states: SinkStates = field(default_factory=dict)
-    rows: list[RejectedRecord] = field(default_factory=list)
-    refused: set[EventRef] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -86,9 +75,6 @@ class Subscriber:
         observer: Observer,
         limits: SubscriberLimits | None = None,
     ) -> None:
-        names = [sink.name for sink in sinks]
-        if len(set(names)) != len(names):
-            raise ConfigError("two sinks have the same name", names=", ".join(names))
         self.agency = agency
         self._hub = hub
         self._kem_keys = kem_keys
@@ -97,13 +83,12 @@ class Subscriber:
         self._directory = directory
         self._inbox = inbox
         self._consumer = consumer
-        self._sinks = tuple(sinks)
         self._clock = clock
         self._limits = limits or SubscriberLimits()
         self._facts = SubscriberFacts(agency, clock, observer)
+        self._sinks = SinkWriter(sinks, agency=agency, clock=clock, wrote=self._facts.sink_wrote)
         self._event_ids = EventIds()
         self._waits: dict[Position, _Wait] = {}
-        self._states: SinkStates = {}
         self._started = False
         self._fresh = False
         self._lag_at = 0.0
@@ -129,8 +114,7 @@ class Subscriber:
 
     async def _close(self) -> None:
         try:
-            for sink in self._sinks:
-                await sink.close()
+            await self._sinks.close()
             if self._started:
                 self._started = False
                 with suppress(UnavailableError):  # the group will see that this member is gone
@@ -178,11 +162,7 @@ class Subscriber:
             await self._consumer.seek_to_committed()
         self._waits.clear()
         state = await self._thread.run(self._restore)
-        self._states = dict(state.sinks)
-        for sink in self._sinks:
-            await sink.close()
-            await sink.open(self._states.get(sink.name))
-            say("sink.opened", agency=self.agency, sink=sink.name)
+        await self._sinks.open(state.sinks)
         explained = tuple(gap for gap in self._receiver.streams.gaps() if gap.reason)
         self._facts.gaps(Look(tuple(state.gaps), changed=False, due=(), explained=explained))
         self._fresh = True
@@ -217,7 +197,8 @@ class Subscriber:
         directory = self._directory.current()
         self._doing = "open"
         received = await self._thread.run(lambda: self._read(records, directory))
-        written = await self._write(received.arrivals)
+        self._doing = "sink"
+        written = await self._sinks.write(received.arrivals)
         received.rejected += written.rows
         await self._store(received, written.states)
         events = [arrival.event for arrival in received.arrivals]
@@ -244,59 +225,10 @@ class Subscriber:
 
     # --- sinks and inbox ----------------------------------------------------------------------------------------------
 
-    async def _write(self, arrivals: Sequence[Arrival]) -> _Written:
-        written = _Written()
-        if not arrivals:
-            return written
-        self._doing = "sink"
-        events = [arrival.event for arrival in arrivals]
-        for sink in self._sinks:
-            began = time.perf_counter()
-            try:
-                state = await sink.write(events)
-            except RejectedError:
-                state = await self._write_apart(sink, arrivals, written)
-            except UnavailableError as error:
-                say("sink.unavailable", agency=self.agency, sink=sink.name, code=error.code)
-                raise
-            self._facts.sink_wrote(sink.name, time.perf_counter() - began)
-            if state is not None:
-                written.states[sink.name] = state
-        return written
-
-    async def _write_apart(
-        self, sink: Sink, arrivals: Sequence[Arrival], written: _Written
-    ) -> Mapping[str, Any] | None:
-        """Something of the batch is refused: from the stored state, one by one, so that only the culprit is."""
-        await sink.close()
-        await sink.open(self._states.get(sink.name))
-        last: Mapping[str, Any] | None = None
-        for arrival in arrivals:
-            event, record = arrival.event, arrival.record
-            try:
-                last = await sink.write([event])
-            except RejectedError as error:
-                written.refused.add(event.ref)
-                written.rows.append(
-                    RejectedRecord(
-                        record.topic,
-                        record.partition,
-                        record.offset,
-                        event.publisher,
-                        event.event_id.hex(),
-                        sink.name,
-                        error.code,
-                        error.message,
-                        self._clock.now_ms(),
-                        record.value,
-                    )
-                )
-        return last
-
     async def _store(self, received: Received, states: SinkStates) -> None:
         self._doing = "commit"
         look = await self._thread.run(lambda: self._store_step(received, states))
-        self._states.update(states)
+        self._sinks.stored(states)
         if look is not None:
             self._facts.gaps(look)
 

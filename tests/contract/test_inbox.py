@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,7 @@ def test_events_and_sinks_of_one_record_are_kept_apart(inbox: Inbox) -> None:
     inbox.commit(InboxCommit({}, {}, rows))
     assert list(inbox.rejected(10)) == rows[::-1]
     assert list(inbox.rejected(2)) == rows[:1:-1]
+    assert list(inbox.rejected(2, with_bytes=False)) == [replace(row, raw=b"") for row in rows[:1:-1]]
 
 
 def test_rows_of_rejected_records_are_bounded(make: Make) -> None:
@@ -114,6 +116,54 @@ def test_bytes_of_rejected_records_are_bounded(make: Make) -> None:
     inbox.open()
     inbox.commit(InboxCommit({}, {}, [refused(offset) for offset in range(4)]))
     assert [len(record.raw) for record in inbox.rejected(10)] == [30, 30, 0, 0]
+
+
+def test_what_is_settled_is_rejected_no_longer(inbox: Inbox) -> None:
+    rows = [refused(1), refused(1, event_id="aa"), refused(2)]
+    inbox.commit(InboxCommit({}, {}, rows))
+    inbox.commit(InboxCommit({}, {}, [refused(3)], settled=[rows[1], rows[2], refused(9)]))
+    assert list(inbox.rejected(10)) == [refused(3), rows[0]]
+
+
+def test_one_that_is_settled_may_be_rejected_anew(inbox: Inbox) -> None:
+    inbox.commit(InboxCommit({}, {}, [refused(1)]))
+    inbox.commit(InboxCommit({}, {}, [refused(1, code="frame.other")], settled=[refused(1)]))
+    assert [record.code for record in inbox.rejected(10)] == ["frame.other"]
+
+
+def test_the_bytes_of_a_record_stay_as_long_as_one_of_its_entries(inbox: Inbox) -> None:
+    first, *others = rows = [
+        refused(1, event_id="aa"),
+        *(replace(refused(1, event_id=e), raw=b"") for e in ("bb", "cc")),
+    ]
+    inbox.commit(InboxCommit({}, {}, [*rows, replace(refused(2), raw=b"")]))
+    assert [inbox.kept_bytes(row) for row in rows] == [first.raw] * 3
+    inbox.commit(InboxCommit({}, {}, settled=[others[0]]))
+    assert [record.raw for record in inbox.rejected(10)] == [b"", b"", first.raw]
+    inbox.commit(InboxCommit({}, {}, settled=[first]))
+    assert inbox.kept_bytes(others[1]) == first.raw
+    assert [record.raw for record in inbox.rejected(10)] == [b"", first.raw]
+    inbox.commit(InboxCommit({}, {}, settled=[others[1]]))
+    assert inbox.kept_bytes(first) == b""
+
+
+def test_the_bytes_are_not_kept_twice(inbox: Inbox) -> None:
+    rows = [refused(1, event_id=event_id, sink="file") for event_id in ("aa", "bb")]
+    inbox.commit(InboxCommit({}, {}, [*rows, replace(refused(1), raw=b"")]))
+    inbox.commit(InboxCommit({}, {}, settled=[rows[0]]))
+    assert [record.raw for record in inbox.rejected(10)] == [b"", rows[1].raw]
+
+
+def test_ids_tell_place_event_and_sink_apart() -> None:
+    rows = [
+        refused(1),
+        refused(2),
+        refused(1, event_id="aa"),
+        refused(1, event_id="aa", sink="x"),
+        refused(1, sink="x"),
+    ]
+    assert len({row.id for row in rows}) == 5
+    assert refused(1, code="other").id == refused(1).id
 
 
 def test_two_owners_are_caught(make: Make, inbox: Inbox) -> None:
