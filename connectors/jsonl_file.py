@@ -106,6 +106,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def make_jsonl(settings: JsonlSettings, context: ConnectorContext) -> FileSource:
+    """The source of ``kind = "jsonl"``."""
     reader = JsonlReader(settings.feed or context.name, settings.key, context.catalog)
     return FileSource(context.name, context.path(settings.path), reader)
 

@@ -150,6 +150,7 @@ def _set_aside(path: Path) -> None:
 
 
 def make_jsonl_sink(settings: JsonlSinkSettings, context: ConnectorContext) -> JsonlSink:
+    """The sink of ``kind = "jsonl"``."""
     return JsonlSink(context.name, context.path(settings.path), settings.rotate_bytes, context.catalog)
 
 

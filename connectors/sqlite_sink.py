@@ -191,7 +191,7 @@ class SqliteSink:
             quoted = _quote(column.name)
             shown.append(f"CASE WHEN {quoted} IS NULL AND {withheld} THEN '[withheld]' ELSE {quoted} END AS {quoted}")
         connection.execute(f"DROP VIEW IF EXISTS {_quote(view)}")
-        connection.execute(f"CREATE VIEW {_quote(view)} AS SELECT {', '.join(shown)} FROM {_quote(table)}")  # noqa: S608
+        connection.execute(f"CREATE VIEW {_quote(view)} AS SELECT {', '.join(shown)} FROM {_quote(table)}")  # noqa: S608 - as above
 
     def _write(self, events: Sequence[OpenedEvent]) -> None:
         connection = self._connection
@@ -213,7 +213,7 @@ class SqliteSink:
 
     def _has_more(self, connection: sqlite3.Connection, table: Table, event: OpenedEvent) -> bool:
         """Whether the row that is there holds compartments that this copy of the event lacks: then it stays."""
-        sql = f"SELECT granted FROM {_quote(table.name)} WHERE publisher = ? AND event_id = ?"  # noqa: S608
+        sql = f"SELECT granted FROM {_quote(table.name)} WHERE publisher = ? AND event_id = ?"  # noqa: S608 - as above
         row = connection.execute(sql, (event.publisher, format_event_id(event.event_id))).fetchone()
         return row is not None and not set(row[0].split()) <= set(event.granted)
 
@@ -262,6 +262,7 @@ def _quote(name: str) -> str:
 
 
 def make_sqlite(settings: SqliteSettings, context: ConnectorContext) -> SqliteSink:
+    """The sink of ``kind = "sqlite"``."""
     return SqliteSink(context.name, context.path(settings.path), context.catalog)
 
 

@@ -1,12 +1,12 @@
 """Writing a directory snapshot: the custodians' side. Reading and verifying it is hub/trust/directory.py.
 
-``encode_directory`` makes the payload; each custodian signs it on a machine of its own (``sign_snapshot`` for all at
-once, ``add_signature`` for one more); what comes out is verified with ``verify_snapshot`` before anyone relies on it.
+``encode_directory`` makes the payload; each custodian signs it on a machine of its own (``add_signature``); what comes
+out is verified with ``verify_snapshot`` before anyone relies on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,11 +88,6 @@ def encode_snapshot(payload: bytes, signatures: Mapping[bytes, bytes]) -> bytes:
             ],
         }
     )
-
-
-def sign_snapshot(payload: bytes, custodians: Sequence[SigningKey]) -> bytes:
-    """A payload signed by ``custodians``, as a snapshot file."""
-    return encode_snapshot(payload, {key.public.key_id: key.sign(DIRECTORY_CONTEXT, payload) for key in custodians})
 
 
 def add_signature(raw: bytes, custodian: SigningKey) -> bytes:

@@ -7,7 +7,7 @@ then take ``directory()`` (verified, as production code gets it), ``snapshot()``
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -21,10 +21,10 @@ from hub.model import (
     parse_handling,
 )
 from hub.trust.composite import SigningKey
-from hub.trust.directory import Directory, verify_snapshot
+from hub.trust.directory import DIRECTORY_CONTEXT, Directory, verify_snapshot
 from hub.trust.kem import KemPrivateKey
 from hub.trust.root import Custodian, Root
-from hub.trust.snapshot import AgencyDraft, encode_directory, sign_snapshot
+from hub.trust.snapshot import AgencyDraft, encode_directory, encode_snapshot
 from hub.trust.statement import KemKeyEntry, KeyStatement, SignedStatement, SigningKeyEntry, sign_statement
 
 NOW_MS = 1_796_000_000_000
@@ -37,6 +37,11 @@ ALL_COMPARTMENTS = ("core", "personal", "sensitive")
 def signing_key(name: str) -> SigningKey:
     """A composite key that is the same for the same name."""
     return SigningKey(hashlib.sha512(b"tests signing " + name.encode()).digest())
+
+
+def sign_snapshot(payload: bytes, custodians: Sequence[SigningKey]) -> bytes:
+    """A payload signed by all ``custodians``, as a snapshot file."""
+    return encode_snapshot(payload, {key.public.key_id: key.sign(DIRECTORY_CONTEXT, payload) for key in custodians})
 
 
 @cache

@@ -10,9 +10,9 @@ from typing import Any
 
 from hub.model import HUB, AgencyId
 from hub.trust.composite import SigningKey
-from hub.trust.snapshot import AgencyDraft, encode_directory, sign_snapshot
+from hub.trust.snapshot import AgencyDraft, encode_directory
 from hub.trust.statement import KeyStatement, SignedStatement
-from tests.support.authority import DAY_MS, NOW_MS, World, signing_key
+from tests.support.authority import DAY_MS, NOW_MS, World, sign_snapshot, signing_key
 from tests.vectors.scenario import Case, text
 
 ATF = AgencyId("ATF")

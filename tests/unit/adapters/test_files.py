@@ -13,9 +13,9 @@ from hub.errors import UnavailableError
 from hub.model import AgencyId
 from hub.trust import directory as d
 from hub.trust.keys import KeyFileInvalid, KeyUse
-from hub.trust.snapshot import encode_root, sign_snapshot
+from hub.trust.snapshot import encode_root
 from hub.trust.statement import verify_statement
-from tests.support.authority import DAY_MS, NOW_MS, World, kem_key, signing_key
+from tests.support.authority import DAY_MS, NOW_MS, World, kem_key, sign_snapshot, signing_key
 
 
 @dataclass

@@ -17,8 +17,8 @@ from hub.trust import statement as s
 from hub.trust.composite import SIGNATURE_LENGTH
 from hub.trust.kem import KemPublicKey
 from hub.trust.signed_json import encode_json
-from hub.trust.snapshot import add_signature, encode_root, encode_snapshot, sign_snapshot
-from tests.support.authority import DAY_MS, NOW_MS, World, kem_key, signing_key
+from hub.trust.snapshot import add_signature, encode_root, encode_snapshot
+from tests.support.authority import DAY_MS, NOW_MS, World, kem_key, sign_snapshot, signing_key
 
 ATF, JCF, RSS = AgencyId("ATF"), AgencyId("JCF"), AgencyId("RSS")
 
