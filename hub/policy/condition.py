@@ -117,36 +117,23 @@ def compile_condition(part: Part, scope: Scope, *, depth: int = 0) -> Condition:
 # --- three-valued logic (docs/adr/0010) -------------------------------------------------------------------------------
 
 
+def _fold(verdicts: Iterable[Verdict], *, decides: bool) -> Verdict:
+    """``decides`` as soon as one verdict is that; else unknown if one is unknown; else, or of nothing, its opposite."""
+    folded: Verdict = not decides
+    for verdict in verdicts:
+        if verdict is decides:
+            return decides
+        if verdict is None:
+            folded = None
+    return folded
+
+
 def _all(parts: tuple[Condition, ...]) -> Test:
-    tests = tuple(part.test for part in parts)
-
-    def test(facts: Facts) -> Verdict:
-        verdict: Verdict = True
-        for each in tests:
-            found = each(facts)
-            if found is False:
-                return False
-            if found is None:
-                verdict = None
-        return verdict
-
-    return test
+    return lambda facts: _fold((part.test(facts) for part in parts), decides=False)
 
 
 def _any(parts: tuple[Condition, ...]) -> Test:
-    tests = tuple(part.test for part in parts)
-
-    def test(facts: Facts) -> Verdict:
-        verdict: Verdict = False
-        for each in tests:
-            found = each(facts)
-            if found is True:
-                return True
-            if found is None:
-                verdict = None
-        return verdict
-
-    return test
+    return lambda facts: _fold((part.test(facts) for part in parts), decides=True)
 
 
 def _not(inner: Test) -> Test:
@@ -184,16 +171,7 @@ def _items(part: Part, form: str, scope: Scope, depth: int) -> Condition:
 def _any_item(place: int, inner: Test) -> Test:
     def test(facts: Facts) -> Verdict:
         items = facts[place]
-        if items is None or items is MISSING:
-            return None
-        verdict: Verdict = False
-        for item in items:
-            found = inner(item)
-            if found is True:
-                return True
-            if found is None:
-                verdict = None
-        return verdict
+        return None if items is None or items is MISSING else _fold(map(inner, items), decides=True)
 
     return test
 
@@ -203,14 +181,7 @@ def _every_item(place: int, inner: Test) -> Test:
         items = facts[place]
         if items is None or items is MISSING or not items:
             return None  # of an empty list nothing is said: "every" is not a yes (docs/adr/0010)
-        verdict: Verdict = True
-        for item in items:
-            found = inner(item)
-            if found is False:
-                return False
-            if found is None:
-                verdict = None
-        return verdict
+        return _fold(map(inner, items), decides=False)
 
     return test
 
