@@ -48,6 +48,7 @@ GaugeName = Literal[
     "cgi_directory_version",
     "cgi_directory_age_seconds",
     "cgi_directory_expiry_timestamp_seconds",
+    "cgi_subscriptions",
     "cgi_last_event_timestamp_seconds",
     "cgi_clock_timestamp_seconds",
     "cgi_progress_timestamp_seconds",
@@ -219,6 +220,12 @@ _DECLARED: Final = (
     Metric("cgi_directory_version", "gauge", "Version of the directory in use."),
     Metric("cgi_directory_age_seconds", "gauge", "Time since the directory in use was issued."),
     Metric("cgi_directory_expiry_timestamp_seconds", "gauge", "When the directory in use ends."),
+    Metric(
+        "cgi_subscriptions",
+        "gauge",
+        "Agencies' files in a router's folder of subscriptions; a refused one gives its agency nothing.",
+        (_closed("state", "whether the file is used", "in_force", "refused"),),
+    ),
     # --- the process
     Metric("cgi_clock_timestamp_seconds", "gauge", "What this process's clock says at the moment of the scrape."),
     Metric(

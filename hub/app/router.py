@@ -14,13 +14,13 @@ from hub.adapters.files import load_signing_key, write_file
 from hub.adapters.kafka import KafkaConsumer, KafkaProducer
 from hub.adapters.kafka_reader import read_topic
 from hub.adapters.sqlite_outbox import SqliteOutbox
+from hub.adapters.watched_subscriptions import WatchedSubscriptions
 from hub.app.process import served, start_process, tls_files
 from hub.client.limits import PublisherLimits
 from hub.client.publisher import Publisher
 from hub.log_words import say
 from hub.notices import HubNotices
 from hub.policy.decide import ReleasePolicy, hub_release
-from hub.policy.subscription import Subscriptions
 from hub.router import Router, RouterLimits
 from hub.settings import RouterSettings
 from hub.stubs import Wanted, make_stub
@@ -34,7 +34,13 @@ async def run_router(settings: RouterSettings, *, stop: asyncio.Event) -> None:
     """Run one router until ``stop`` is set. Raises ``ConfigError``, ``InvariantError``, or a group of them."""
     process = start_process(settings, "router")
     signing = load_signing_key(settings.keys.signing)
-    subscriptions = Subscriptions.load_folder(settings.subscriptions, process.catalog)
+    subscriptions = WatchedSubscriptions(
+        settings.subscriptions,
+        process.catalog,
+        directory=process.directory,
+        clock=process.clock,
+        observer=process.progress,
+    )
     tls = tls_files(settings.kafka)
     bootstrap = settings.kafka.bootstrap
     name = settings.router.name or re.sub(r"[^A-Za-z0-9._-]", "-", f"{socket.gethostname()}-{os.getpid()}")[-64:]

@@ -200,20 +200,27 @@ class Subscriptions(Mapping[AgencyId, Subscription]):
         if not folder.is_dir():
             raise PolicyInvalid(f"{folder}: there is no such folder of subscriptions", file=str(folder))
         for path in sorted(folder.glob("*.yaml")):
-            subscription = load_subscription(path, catalog, agencies=agencies, hub=hub)
-            if path.stem != subscription.agency:
-                raise PolicyInvalid(
-                    f"{path}: it is {subscription.agency}'s, so its name must be {subscription.agency}.yaml",
-                    file=str(path),
-                )
-            if subscription.has_content:
-                raise PolicyInvalid(
-                    f"{path}: it has `when`: what an agency looks for stays with it; "
-                    "make the hub's part with `hub policy hub-part`",
-                    file=str(path),
-                )
+            subscription = load_hub_part(path, catalog, agencies=agencies, hub=hub)
             found[subscription.agency] = subscription
         return cls(found, hub)
+
+
+def load_hub_part(
+    path: Path, catalog: CatalogLike, *, agencies: Collection[str] | None = None, hub: AgencyId = HUB
+) -> Subscription:
+    """The hub's copy in ``<AGENCY>.yaml``: that agency's, labels alone. Raises ``PolicyInvalid``, file and line."""
+    subscription = load_subscription(path, catalog, agencies=agencies, hub=hub)
+    if path.stem != subscription.agency:
+        raise PolicyInvalid(
+            f"{path}: it is {subscription.agency}'s, so its name must be {subscription.agency}.yaml", file=str(path)
+        )
+    if subscription.has_content:
+        raise PolicyInvalid(
+            f"{path}: it has `when`: what an agency looks for stays with it; "
+            "make the hub's part with `hub policy hub-part`",
+            file=str(path),
+        )
+    return subscription
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
