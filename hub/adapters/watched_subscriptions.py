@@ -14,7 +14,6 @@ from typing import Final, Protocol
 from hub.errors import UnavailableError
 from hub.log_words import say
 from hub.model import HUB, AgencyId, Decision, NameInvalid, Route, parse_agency_id
-from hub.policy.agreement import HUB_NOTICE
 from hub.policy.release import CatalogLike
 from hub.policy.source import PolicyInvalid
 from hub.policy.subscription import Subscription, Subscriptions, load_hub_part
@@ -75,8 +74,6 @@ class WatchedSubscriptions:
         if now >= self._look_at:
             self._look()
             self._look_at = now + _EVERY
-        if recipient in self._refused and not (route.event_type == HUB_NOTICE and publisher == self._hub):
-            return Decision(False, "subscription.refused", f"the hub cannot read what {recipient} asks for")
         return self._current.decide_labels(recipient, publisher, route)
 
     # --- the folder ---------------------------------------------------------------------------------------------------
@@ -134,7 +131,7 @@ class WatchedSubscriptions:
         say("subscription.loaded", agency=agency, file=path.name, clauses=0)
 
     def _settle(self) -> None:
-        self._current = Subscriptions(self._found, self._hub)
+        self._current = Subscriptions(self._found, self._hub, refused=self._refused)
         self._observer.gauge("cgi_subscriptions", len(self._found), state="in_force")
         self._observer.gauge("cgi_subscriptions", len(self._refused), state="refused")
         self._tell_unlisted()

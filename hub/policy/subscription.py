@@ -164,10 +164,16 @@ def _verdict(clause: Clause, event: OpenedEvent) -> Verdict:
 
 
 class Subscriptions(Mapping[AgencyId, Subscription]):
-    """The hub's parts of all subscriptions, by agency. Who is not in it asked for nothing."""
+    """The hub's parts of all subscriptions, by agency. Who is not in it asked for nothing.
 
-    def __init__(self, found: Mapping[AgencyId, Subscription], hub: AgencyId = HUB) -> None:
+    ``refused`` are agencies whose file cannot be read: nobody can say what they ask for, so they get nothing.
+    """
+
+    def __init__(
+        self, found: Mapping[AgencyId, Subscription], hub: AgencyId = HUB, *, refused: Collection[AgencyId] = ()
+    ) -> None:
         self._hub = hub
+        self._refused = frozenset(refused)
         self._found = dict(sorted(found.items()))
 
     def __getitem__(self, agency: AgencyId) -> Subscription:
@@ -180,12 +186,14 @@ class Subscriptions(Mapping[AgencyId, Subscription]):
         return len(self._found)
 
     def decide_labels(self, recipient: AgencyId, publisher: AgencyId, route: Route) -> Decision:
-        """The recipient's decision; without a subscription the denial ``subscription.none``."""
+        """The recipient's decision; without a subscription the denial ``subscription.none`` or ``.refused``."""
         found = self._found.get(recipient)
         if found is not None:
             return found.decide_labels(publisher, route)
         if route.event_type == HUB_NOTICE and publisher == self._hub:
             return Decision(True, "subscription.hub_notice", f"{HUB_NOTICE} needs no subscription", "built-in")
+        if recipient in self._refused:
+            return Decision(False, "subscription.refused", f"the hub cannot read what {recipient} asks for")
         return Decision(False, "subscription.none", f"{recipient} has no subscription: it gets nothing")
 
     @classmethod
