@@ -28,7 +28,7 @@ from connectors.toolkit.errors import ConnectorInvalid
 from connectors.toolkit.files import FileUnavailable, open_private
 from hub.catalog import Catalog, EventType
 from hub.catalog.fields import Node, Record
-from hub.catalog.texts import decode_timestamp
+from hub.catalog.primitives import decode_timestamp
 from hub.model import OpenedEvent, format_event_id
 
 LABELS = (

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from hub.catalog import Catalog, EventInvalid, Problem
 from hub.catalog.errors import event_invalid
-from hub.catalog.texts import canonical_timestamp, decode_timestamp
+from hub.catalog.primitives import canonical_timestamp, decode_timestamp
 from hub.model import (
     Event,
     EventRef,

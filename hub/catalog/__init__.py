@@ -1,7 +1,7 @@
-"""The catalog: every event type, its compartments, its constraints, its code lists, and its strict codec on fastavro.
+"""The catalog: every event type, its compartments, its constraints, its code lists, and its strict Avro codec.
 
 ``schemas/avro`` is the only place where a field's compartment and constraints are said. What is here is derived from
-it: the sub-schema of each compartment, the pydantic models, the validators, the split and the merge.
+it: the sub-schema of each compartment, the pydantic models, the validators, the encoder and the decoder.
 """
 
 from hub.catalog.catalog import Catalog

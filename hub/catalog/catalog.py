@@ -19,7 +19,7 @@ _PACKAGED: Final = Path(__file__).resolve().parent.parent / "_schemas"
 
 
 class Catalog:
-    """Every event type and code list. Immutable after :meth:`load`; validators are made at their first use."""
+    """Every event type and code list. Immutable after :meth:`load`; codecs are compiled at their first use."""
 
     def __init__(self, types: Mapping[str, EventType], code_lists: Mapping[str, CodeList]) -> None:
         self._types = dict(sorted(types.items()))

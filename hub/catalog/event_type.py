@@ -14,9 +14,12 @@ from pydantic_core import SchemaValidator, ValidationError
 
 from hub.catalog import limits
 from hub.catalog.avro import compartment_schema
-from hub.catalog.codec import MALFORMED, UNFIT, Codec, Malformed
+from hub.catalog.decoder import MALFORMED, Decode, compile_decoder
+from hub.catalog.doubts import Doubt, compile_doubt
+from hub.catalog.encoder import Encode, compile_encoder
 from hub.catalog.errors import (
     CompartmentUnknown,
+    Problem,
     SectionMalformed,
     SectionTooLarge,
     VersionUnknown,
@@ -30,13 +33,20 @@ from hub.catalog.validators import build_model, compile_validator, translate
 from hub.errors import InvariantError
 from hub.model import Compartment
 
+_ENCODER_FAULTS = (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError)
+
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What a set of granted compartments sees, made at its first use."""
+    """What a set of granted compartments sees, compiled at its first use."""
 
     validator: SchemaValidator
+    doubt: Doubt
     check: Check | None
+
+    def broken_rules(self, body: Mapping[str, Any]) -> tuple[Problem, ...]:
+        """The rules that a valid body breaks."""
+        return tuple(self.check(body)) if self.check is not None and self.doubt(body) else ()
 
 
 class EventType:
@@ -51,7 +61,7 @@ class EventType:
         self._history = {**history, schema.version: schema}
         self._all = frozenset(schema.compartments)
         self._views: dict[frozenset[Compartment], _View] = {}
-        self._codecs = {number: Codec(each) for number, each in self._history.items()}
+        self._decoders: dict[tuple[int, frozenset[Compartment]], tuple[Decode, tuple[Compartment, ...]]] = {}
         self._withheld: dict[frozenset[Compartment], tuple[str, ...]] = {}
         self._paths = frozenset(self.fields)
 
@@ -77,7 +87,23 @@ class EventType:
 
         Raises a leaf of :class:`EventInvalid`, whose ``problems`` has everything that is wrong.
         """
-        return self._judge(body, self._all, suggest=True)
+        view = self._full
+        try:
+            valid: dict[str, Any] = view.validator.validate_python(body)
+        except ValidationError as error:
+            raise translate(error, self.schema.root, self.name, suggest=True) from None
+        problems = view.broken_rules(valid)
+        if problems:
+            raise event_invalid(self.name, problems)
+        return valid
+
+    @cached_property
+    def _full(self) -> _View:
+        return self._view(self._all)
+
+    @cached_property
+    def _encode(self) -> Encode:
+        return compile_encoder(self.schema.root, self.compartments, f"{self.name} v{self.version}")
 
     def encode(self, body: Mapping[str, Any]) -> tuple[bytes, ...]:
         """The Avro section of each compartment, in the order of ``compartments``. ``body`` came from :meth:`validate`.
@@ -85,8 +111,8 @@ class EventType:
         Raises :class:`SectionTooLarge`, and what :meth:`validate` raises where the body was not valid and that shows.
         """
         try:
-            sections = self._codecs[self.version].encode(body, self.compartments)
-        except UNFIT as error:
+            sections = self._encode(body)
+        except _ENCODER_FAULTS as error:
             self.validate(body)
             raise InvariantError("a valid body does not encode", type=self.name) from error
         for section, compartment in zip(sections, self.compartments, strict=True):
@@ -110,29 +136,51 @@ class EventType:
         canonical encoding is taken. Constraints are not checked: that is :meth:`validate_granted`, or :meth:`read` for
         both at once. Raises :class:`SectionMalformed`, :class:`VersionUnknown`.
         """
+        return self._decode(sections, self.version if version is None else version)[0]
+
+    def read(self, sections: Mapping[Compartment, bytes], version: int | None = None) -> dict[str, Any]:
+        """:meth:`decode` and :meth:`validate_granted` in one, at half the price. Raises what they raise."""
         wanted = self.version if version is None else version
-        schema = self._version(wanted)
+        body, doubtful = self._decode(sections, wanted)
         granted = frozenset(sections)
-        order = self._order(granted, schema.compartments)
-        held = [sections[compartment] for compartment in order]
-        for section in held:
+        if doubtful or wanted != self.version or self._view(granted).doubt(body):
+            self.validate_granted(body, granted)
+        return body
+
+    def _decode(self, sections: Mapping[Compartment, bytes], version: int) -> tuple[dict[str, Any], bool]:
+        granted = frozenset(sections)
+        found = self._decoders.get((version, granted))
+        decode, order = found if found is not None else self._compile_decoder(version, granted)
+        for section in sections.values():
             if len(section) > limits.SECTION_BYTES:
                 raise SectionMalformed(f"{self.name}: a section is over {limits.SECTION_BYTES} bytes", type=self.name)
         try:
-            body = self._codecs[wanted].decode(held, order)
+            body, doubtful = decode(*[sections[compartment] for compartment in order])
         except MALFORMED as error:
-            # what the codec says names no value; what fastavro and Python say may, and is left out
-            why = str(error) if isinstance(error, Malformed) else type(error).__name__
+            # what the decoder says names no value; what Python says (of UTF-8) may show bytes, and is left out
+            why = str(error) if type(error) is ValueError else type(error).__name__
             raise SectionMalformed(f"{self.name}: a section is malformed: {why}", type=self.name) from None
-        return body if wanted == self.version else upgrade(body, schema.root, self.schema.root, granted)
+        if version != self.version:
+            body = upgrade(body, self._history[version].root, self.schema.root, granted)
+        return body, doubtful
 
-    def read(self, sections: Mapping[Compartment, bytes], version: int | None = None) -> dict[str, Any]:
-        """:meth:`decode` and :meth:`validate_granted` in one, fields in the schema's order. Raises what they raise."""
-        return self._judge(self.decode(sections, version), frozenset(sections), suggest=False)
+    def _compile_decoder(self, version: int, granted: frozenset[Compartment]) -> tuple[Decode, tuple[Compartment, ...]]:
+        schema = self._version(version)
+        order = self._order(granted, schema.compartments)
+        decode = compile_decoder(schema.root, order, f"{self.name} v{version} {'+'.join(order)}")
+        self._decoders[version, granted] = (decode, order)
+        return decode, order
 
     def validate_granted(self, body: Mapping[str, Any], granted: Collection[Compartment]) -> None:
         """Checks a decoded body that has the fields of ``granted``, and only those. Raises :class:`EventInvalid`."""
-        self._judge(body, frozenset(granted), suggest=False)
+        view = self._view(frozenset(granted))
+        try:
+            valid = view.validator.validate_python(body)
+        except ValidationError as error:
+            raise translate(error, self.schema.root, self.name, suggest=False) from None
+        problems = view.broken_rules(valid)
+        if problems:
+            raise event_invalid(self.name, problems)
 
     def withheld_fields(self, granted: Iterable[Compartment]) -> tuple[str, ...]:
         """The paths that a holder of ``granted`` cannot see: a record that is withheld whole stands for its fields."""
@@ -143,17 +191,6 @@ class EventType:
         return found
 
     # --- within -----------------------------------------------------------------------------------------------------
-
-    def _judge(self, body: Mapping[str, Any], granted: frozenset[Compartment], *, suggest: bool) -> dict[str, Any]:
-        view = self._view(granted)
-        try:
-            valid: dict[str, Any] = view.validator.validate_python(body)
-        except ValidationError as error:
-            raise translate(error, self.schema.root, self.name, suggest=suggest) from None
-        problems = tuple(view.check(valid)) if view.check is not None else ()
-        if problems:
-            raise event_invalid(self.name, problems)
-        return valid
 
     def subsets(self) -> tuple[tuple[Compartment, ...], ...]:
         """Every set of compartments that can be granted, in the type's order."""
@@ -168,7 +205,11 @@ class EventType:
         if view is None:
             self._order(granted, self.compartments)
             root = self.schema.root
-            view = _View(compile_validator(root, granted), compile_check(root, granted, self._paths))
+            view = _View(
+                compile_validator(root, granted),
+                compile_doubt(root, granted, self._paths, self.name),
+                compile_check(root, granted, self._paths),
+            )
             self._views[granted] = view
         return view
 

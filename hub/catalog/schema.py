@@ -21,7 +21,7 @@ from hub.catalog.rules import parse_rules
 from hub.model import Compartment, NameInvalid, parse_compartment
 
 _EVENT = re.compile(r"[a-z]{2,16}\.[a-z]{2,16}", re.ASCII)
-_FIELD = re.compile(r"[a-z](_?[a-z0-9]){0,47}", re.ASCII)  # one _ at a time: __ joins names in the codec's schema
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]{1,47}", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9_]{0,47}", re.ASCII)
 _EVENT_KEYS: Final = frozenset(
@@ -159,7 +159,7 @@ class SchemaParser:
     def _field(self, raw: Any, parent: _Place) -> Node:
         name = raw.get("name") if isinstance(raw, dict) else None
         if not isinstance(name, str) or not _FIELD.fullmatch(name):
-            raise self._refuse(parent.path, "a field has a `name` of a-z, 0-9 and single _, like `barrel_mm`")
+            raise self._refuse(parent.path, "a field has a `name` of [a-z][a-z0-9_]*")
         path = f"{parent.path}.{name}" if parent.path else name
         self._keys(raw, ATTRIBUTES, path)
         for attribute, value in raw.items():

@@ -15,7 +15,7 @@ import pydantic
 from pydantic_core import PydanticCustomError, SchemaValidator, ValidationError
 from pydantic_core import core_schema as core
 
-from hub.catalog import texts
+from hub.catalog import primitives
 from hub.catalog.errors import EventInvalid, Problem, event_invalid
 from hub.catalog.fields import NO_DEFAULT, UUID_PATTERN, Array, Node, Record, Scalar
 from hub.model import Compartment
@@ -110,14 +110,14 @@ def _text_schema(scalar: Scalar) -> core.CoreSchema:
 
 def _date(text: str) -> str:
     try:
-        return texts.canonical_date(text)
+        return primitives.CANONICAL_DATES[text]
     except ValueError:
         raise PydanticCustomError("date_invalid", "not a date of the calendar, written 2026-11-03") from None
 
 
 def _timestamp(text: str) -> str:
     try:
-        return texts.canonical_timestamp(text)
+        return primitives.canonical_timestamp(text)
     except (ValueError, OverflowError):
         raise PydanticCustomError("date_invalid", "not a time with its offset, written 2026-11-03T14:20:00Z") from None
 
@@ -127,9 +127,9 @@ class _Decimals:
 
     def __init__(self, scalar: Scalar) -> None:
         self._scalar = scalar
-        self._low = texts.canonical_decimal(str(scalar.minimum), scalar.precision, scalar.scale)
+        self._low = primitives.canonical_decimal(str(scalar.minimum), scalar.precision, scalar.scale)
         high = "9" * (scalar.precision - scalar.scale) or "0"
-        self._high = texts.canonical_decimal(
+        self._high = primitives.canonical_decimal(
             str(scalar.maximum) if scalar.maximum is not None else high, scalar.precision, scalar.scale
         )
 
@@ -137,7 +137,7 @@ class _Decimals:
         if type(value) not in (str, int) or (isinstance(value, str) and len(value) > _TIME_CHARACTERS):
             raise PydanticCustomError("string_type", 'a decimal is a text like "412.50", or a whole number')
         try:
-            text = texts.canonical_decimal(value, self._scalar.precision, self._scalar.scale)
+            text = primitives.canonical_decimal(value, self._scalar.precision, self._scalar.scale)
         except ValueError as error:
             raise PydanticCustomError("decimal_range", str(error).replace("{", "").replace("}", "")) from None
         unscaled = int(text.replace(".", ""))

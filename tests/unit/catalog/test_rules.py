@@ -1,4 +1,4 @@
-"""Each form of rule, whole and in part."""
+"""Each form of rule, whole and in part; the quick question and the full answer agree."""
 
 from __future__ import annotations
 
