@@ -101,12 +101,17 @@ def test_killed_at_random_moments(tmp_path: Path, record_property: Callable[[str
     seed = random.randrange(10**6)
     record_property("seed", seed)
     chance = random.Random(seed)
-    total = 250
-    kills = run_to_the_end(publish, tmp_path, total, chance, "published")
-    asyncio.run(route(tmp_path))
-    kills += run_to_the_end(subscribe, tmp_path, total, chance, "received")
-    assert kills >= 5, "the processes lived too long for this test to say anything"
-    assert_exact(tmp_path, total)
+    total, kills = 250, 0
+    for attempt in range(5):  # a quick machine may get to the end before its moment comes: then once more
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        kills += run_to_the_end(publish, folder, total, chance, "published")
+        asyncio.run(route(folder))
+        kills += run_to_the_end(subscribe, folder, total, chance, "received")
+        assert_exact(folder, total)
+        if kills >= 5:
+            return
+    pytest.fail("the processes lived too long for this test to say anything")
 
 
 PUBLISHER_DEATHS: list[Death] = [

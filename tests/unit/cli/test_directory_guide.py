@@ -35,5 +35,5 @@ def test_every_command_in_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert ran == 19
     told = hub("directory show directory.json --root root.json --json").json
     assert [agency["agency"] for agency in told["agencies"]] == ["HUB", "JCF"]
-    assert told["signed_by"] == ["north", "east"]
+    assert set(told["signed_by"]) == {"north", "east"}
     assert hub("directory verify half.json --root root.json").code != 0
