@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
+
+import orjson
 
 from hub.catalog import Catalog, EventType
 from hub.client.outbox import digest
@@ -15,8 +16,6 @@ from hub.model import AgencyId, Compartment, Decision, Event, Grants, Route, par
 from hub.trust.directory import Directory
 from hub.wire.limits import TIME_MS
 
-_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str, check_circular=False).encode
-"""Without a look for circles: what was validated has none."""
 _KEM_CHECK_MS: Final = 1_000
 """A recipient without a KEM key is looked at again after so long; one that has a key, at the moment when it ends."""
 
@@ -213,7 +212,7 @@ class Preparer:
             "\n".join((*labels, str(event.expires_at_ms))).encode(),
             event.correlation_id or b"",
             b"" if reply is None else reply.publisher.encode() + reply.event_id,
-            _CANONICAL(event.body).encode(),
+            orjson.dumps(dict(event.body), default=str, option=orjson.OPT_SORT_KEYS),
         )
 
 
