@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> None:
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "bench")
-    parser.add_argument("--events", type=int, default=20_000, help="events of a throughput run")
+    parser.add_argument("--events", type=int, default=40_000, help="events of a throughput run")
     parser.add_argument("--rounds", type=int, default=3, help="throughput runs of each; the median counts")
     parser.add_argument("--seconds", type=int, default=15, help="length of a latency run")
     parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.md too")

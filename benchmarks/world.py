@@ -105,7 +105,8 @@ class World:
 
     def event(self, number: int) -> Event:
         """The same body as an event to publish."""
-        return replace(self._template, body=self.body(number))
+        t = self._template
+        return Event(t.event_type, self.body(number), t.handling, t.priority, t.purpose, t.expires_at_ms)
 
     # --- the plaintext peer -------------------------------------------------------------------------------------------
 
