@@ -232,7 +232,13 @@ _DECLARED: Final = (
         "cgi_progress_timestamp_seconds",
         "gauge",
         "When a worker last got a step further, or found that there was nothing to do.",
-        (Label("worker", "router, publisher, subscriber, or the name of a source", limit=64),),
+        (
+            Label(
+                "worker",
+                "router, heartbeat (a router's to the broker), publisher, subscriber, or the name of a source",
+                limit=64,
+            ),
+        ),
     ),
     Metric("cgi_ready", "gauge", "1 when /readyz says yes."),
     Metric(

@@ -34,6 +34,8 @@ from hub.trust.verify import FlushCache
 from hub.wire.quarantine import encode_quarantined, quarantine
 
 WORKER: Final = "router"
+HEARTBEAT_WORKER: Final = "heartbeat"
+"""The way to the broker: it gets further with each heartbeat that the broker acknowledges."""
 
 _GIVE_UP: Final = 600.0
 """Seconds that one publisher's claim of a newer directory is waited for (spec 12.2)."""
@@ -407,16 +409,21 @@ class Router:
     # --- the heartbeat -----------------------------------------------------------------------------------------------
 
     async def _beat(self) -> None:
-        """Every few seconds: a record that the way to the broker works, and a look at the lag. Ends by cancelling."""
+        """Every few seconds: a record that the way to the broker works, and a look at the lag. Ends by cancelling.
+
+        A poll without records does not tell a quiet broker from one that is gone; an acknowledged heartbeat does.
+        """
         while True:
-            await asyncio.sleep(self._limits.heartbeat)
-            if not self._started:
-                continue
-            try:
-                await self._producer.send([OutgoingRecord(HEARTBEAT, self._name.encode(), self._heartbeat())])
-                self._lag.measure(await self._consumer.lag())
-            except UnavailableError as error:
-                self._count_unavailable("produce", error)
+            if self._started:
+                try:
+                    await self._producer.send([OutgoingRecord(HEARTBEAT, self._name.encode(), self._heartbeat())])
+                    self._observer.gauge(
+                        "cgi_progress_timestamp_seconds", self._clock.now_ms() / 1000, worker=HEARTBEAT_WORKER
+                    )
+                    self._lag.measure(await self._consumer.lag())
+                except UnavailableError as error:
+                    self._count_unavailable("produce", error)
+            await asyncio.sleep(self._limits.heartbeat if self._started else self._limits.retry_first)
 
     def _heartbeat(self) -> bytes:
         facts = {

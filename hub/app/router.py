@@ -21,7 +21,7 @@ from hub.client.publisher import Publisher
 from hub.log_words import say
 from hub.notices import HubNotices
 from hub.policy.decide import ReleasePolicy, hub_release
-from hub.router import Router, RouterLimits
+from hub.router import HEARTBEAT_WORKER, WORKER, Router, RouterLimits
 from hub.settings import RouterSettings
 from hub.stubs import Wanted, make_stub
 from hub.topics import INGEST_PATTERN, ROUTER_GROUP, ingest_topic
@@ -83,7 +83,8 @@ async def run_router(settings: RouterSettings, *, stop: asyncio.Event) -> None:
             remembered_events=settings.router.remembered_events,
         ),
     )
-    process.progress.expect("router")
+    for worker in (WORKER, HEARTBEAT_WORKER):
+        process.progress.expect(worker)
     async with served(process, settings, "router", signing=signing), publisher:
         await router.run(stop)
         say("process.stopping", role="router", agency=settings.agency)

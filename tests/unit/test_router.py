@@ -407,6 +407,21 @@ async def test_an_event_id_that_comes_back_with_another_header_raises_an_alarm(b
     assert [parse_quarantined(r.value).code for r in bench.broker.records(QUARANTINE)] == ["event_id.reused"]
 
 
+async def test_only_an_acknowledged_heartbeat_is_progress(bench: Bench, world: World) -> None:
+    router = await bench.start(limits=RouterLimits(poll_wait=0.01, heartbeat=0.01))
+    bench.broker.fail_sends(10**6)
+    beat = asyncio.create_task(router._beat())
+    while not bench.observer.total("cgi_unavailable_total"):
+        await router.step()  # its polls find nothing, and say nothing of the broker
+    assert bench.observer.total("cgi_progress_timestamp_seconds", worker="heartbeat") == 0
+    bench.broker.fail_sends(0)
+    while not bench.broker.records(HEARTBEAT):
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.02)
+    beat.cancel()
+    assert bench.observer.total("cgi_progress_timestamp_seconds", worker="heartbeat") == world.now_ms / 1000
+
+
 async def test_heartbeat_and_lag(bench: Bench, world: World) -> None:
     site = Site(world, "JCF")
     await bench.publish("JCF", *(site.seal(["ATF"], events=4) for _ in range(4)), site.heartbeat(["ATF"]))
