@@ -83,3 +83,13 @@ def test_check_and_freeze(capsys: pytest.CaptureFixture[str]) -> None:
     assert "13 types" in capsys.readouterr().out
     assert run(["catalog", "freeze", "--schemas", str(ROOT / "schemas")]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_check_names_a_compartment_that_is_not_avro(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = {"type": "record", "name": "x", "fields": [{"name": "y", "type": "no such type"}]}
+    monkeypatch.setattr("hub.catalog.EventType.avro", lambda *_: broken)
+    assert run(["catalog", "check", "--schemas", str(ROOT / "schemas")]) == 2
+    assert "not Avro" in (told := capsys.readouterr().err)
+    assert "compartment=core" in told
