@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any
 
+from benchmarks.sealed import AllAsked
 from benchmarks.world import EVENT_TYPE, PUBLISHER, World
-from hub.model import HUB, AgencyId, Decision, Route, new_event_id
+from hub.model import HUB, AgencyId, new_event_id
 from hub.policy.agreement import decide_agreement
 from hub.policy.decide import ReleasePolicy, route_of
 from hub.policy.release import parse_release
@@ -28,11 +29,6 @@ SIZES = (200, 1_000, 10_000, 100_000)
 EVENTS_A_BUNDLE = (1, 4, 16, 64, 256, 512)
 
 _ROUNDS = 5
-
-
-class _AllAsked:
-    def decide_labels(self, recipient: AgencyId, publisher: AgencyId, route: Route) -> Decision:
-        return Decision(True, "subscription.matched", "benchmark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ class Parties:
             owner=PUBLISHER,
             hub=HUB,
             directory=self.directory,
-            subscriptions=_AllAsked(),
+            subscriptions=AllAsked(),
             now_ms=self.now_ms,
             flushes=flushes,
         )

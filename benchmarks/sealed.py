@@ -23,6 +23,7 @@ from hub.client.subscriber import Subscriber
 from hub.model import HUB, AgencyId, Decision, Event, OpenedEvent, Route
 from hub.policy.decide import ReleasePolicy
 from hub.policy.release import load_release
+from hub.ports import IncomingRecord
 from hub.router import Router, RouterLimits
 from hub.routing import Routed
 from hub.topics import consumer_group, deliver_topic
@@ -79,7 +80,7 @@ class _Arrivals:
         """It holds nothing."""
 
 
-class _AllAsked:
+class AllAsked:
     """Subscriptions of recipients that asked for everything."""
 
     def decide_labels(self, recipient: AgencyId, publisher: AgencyId, route: Route) -> Decision:
@@ -92,6 +93,18 @@ class _NoNotices:
     async def tell(self, routed: Sequence[Routed]) -> None:
         if any(one.denials for one in routed):
             raise RuntimeError("the benchmark's world denies something")
+
+
+class _Gated(KafkaConsumer):
+    """A consumer that has joined its group and gives nothing until ``gate`` is set: nothing is done unmeasured."""
+
+    gate: asyncio.Event
+
+    async def poll(self, *, max_records: int, wait: float) -> Sequence[IncomingRecord]:
+        if not self.gate.is_set():
+            await asyncio.sleep(wait)
+            return ()
+        return await super().poll(max_records=max_records, wait=wait)
 
 
 def _directory(world: World, who: str) -> FileDirectory:
@@ -166,14 +179,15 @@ async def route(world: World, events: int, rate: float) -> AsyncIterator[StageRe
     """The router, until everything is routed and committed."""
     stop = asyncio.Event()
     observer = _Counter("routed", events, stop)
-    consumer = KafkaConsumer(world.bootstrap, world.tls[HUB], pattern=r"ingest\..*", group="hub.router")
+    consumer = _Gated(world.bootstrap, world.tls[HUB], pattern=r"ingest\..*", group="hub.router")
+    consumer.gate = asyncio.Event()
     router = Router(
         name="bench",
         hub=HUB,
         consumer=consumer,
         producer=KafkaProducer(world.bootstrap, world.tls[HUB]),
         directory=_directory(world, "router"),
-        subscriptions=_AllAsked(),
+        subscriptions=AllAsked(),
         notices=_NoNotices(),
         clock=SystemClock(),
         observer=observer,
@@ -184,6 +198,7 @@ async def route(world: World, events: int, rate: float) -> AsyncIterator[StageRe
         await observer.begun.wait()
         yield None
         with measured("route", events) as result:
+            consumer.gate.set()
             await running
             result.bytes = int(observer.bytes)
         yield result
@@ -195,12 +210,13 @@ async def receive(world: World, events: int, rate: float, agency: str) -> AsyncI
     result = StageResult("receive", events)
     sink = _Arrivals(events, result)
     observer = _Counter("written", events, asyncio.Event())
-    consumer = KafkaConsumer(
+    consumer = _Gated(
         world.bootstrap,
         world.tls[name],
         topics=[deliver_topic(name)],
         group=consumer_group(name, "bench"),
     )
+    consumer.gate = asyncio.Event()
     keys = world.authority().keys[name]
     subscriber = Subscriber(
         agency=name,
@@ -221,6 +237,7 @@ async def receive(world: World, events: int, rate: float, agency: str) -> AsyncI
         await observer.begun.wait()
         yield None
         with measured("receive", events) as timing:
+            consumer.gate.set()
             await sink.enough.wait()
             subscriber.stop()
             await running

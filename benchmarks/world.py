@@ -14,8 +14,8 @@ from hub.adapters.tls import TlsFiles
 from hub.catalog import Catalog, EventType
 from hub.catalog.avro import whole_schema
 from hub.document import parse_document
-from hub.model import HUB, AgencyId, Event
-from hub.topics import ingest_topic
+from hub.model import AgencyId, Event
+from hub.trust.snapshot import encode_root
 from tests.support.authority import World as Authority
 from tests.support.samples import sample_document
 
@@ -132,10 +132,6 @@ class World:
 
     # --- ours ---------------------------------------------------------------------------------------------------------
 
-    @property
-    def ingest(self) -> str:
-        return ingest_topic(self.publisher)
-
     def authority(self) -> Authority:
         """Custodians, keys and agreements; the same in every process, since keys come from names."""
         world = Authority.of(self.publisher, *self.recipients, now_ms=int(time.time() * 1000) - 3_600_000)
@@ -145,16 +141,10 @@ class World:
 
     def write_directory(self) -> None:
         """The signed snapshot and its root, once for all processes."""
-        from hub.trust.snapshot import encode_root
-
         authority = self.authority()
         (self.folder / "directory.json").write_bytes(authority.snapshot())
         (self.folder / "root.json").write_bytes(encode_root(authority.root))
         (self.folder / "release.yaml").write_text(_RELEASE, encoding="utf-8")
-
-    @property
-    def agencies(self) -> tuple[AgencyId, ...]:
-        return (HUB, self.publisher, *self.recipients)
 
 
 def _texts(avro: Any) -> Any:

@@ -6,9 +6,7 @@ Both get deploy/prometheus as it is, in a copy whose targets/ and alertmanagers/
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -18,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from deploy.demo.service import STOP_SECONDS, Service, ServiceNotReady
+from deploy.demo.service import Service, ServiceNotReady, wait_or_kill
 from hub.model import HUB
 
 RULES = Path(__file__).parents[1] / "prometheus"
@@ -93,11 +91,7 @@ class Monitoring:
             if process.poll() is None:
                 process.terminate()
         for process in self.processes.values():
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            wait_or_kill(process)
 
     def _start(self, name: str, program: str, *arguments: str) -> None:
         command = [program, *arguments, f"--web.listen-address={self.addresses[name]}"]

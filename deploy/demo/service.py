@@ -85,14 +85,19 @@ class Service:
         if self.process is None:
             return
         self.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        wait_or_kill(self.process)
 
     def _says_ready(self) -> bool:
         try:
             return httpx.get(f"http://{self.address}/readyz", timeout=2).status_code == 200
         except (httpx.TransportError, ServiceNotReady):
             return False  # it is not listening yet: asked again until the deadline
+
+
+def wait_or_kill(process: subprocess.Popen[bytes]) -> None:
+    """Waits for a process that was asked to stop, the leader of its group; kills the group where it does not."""
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

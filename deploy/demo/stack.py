@@ -51,9 +51,7 @@ class Stack:
         self.say("keys of thirteen agencies, a directory signed by two of three custodians")
         self.ceremony.hold()
         self.say("a Kafka node with mutual TLS, topics and access rules")
-        self.broker = BrokerProcess(
-            self.folder / "kafka", deploy=ROOT / "deploy" / "broker", jars=ROOT / "build" / "broker" / "jars"
-        )
+        self.broker = _node(self.folder)
         self.broker.start(detached=self.detached)
         for agency in (HUB, *AGENCIES):
             self.tls[agency] = self.broker.authority.issue_client(agency, self.ceremony.site(agency) / "tls")
@@ -150,10 +148,15 @@ def stop_described(folder: Path, say: Say) -> int:
         time.sleep(0.1)
     for pid in filter(_is_ours, running.values()):
         os.killpg(pid, signal.SIGKILL)
-    BrokerProcess(folder / "kafka", deploy=ROOT / "deploy" / "broker", jars=ROOT / "build" / "broker" / "jars").stop()
+    _node(folder).stop()
     path.unlink()
     say(f"stopped {len(running)} processes and the broker; the data stay in {folder}")
     return len(running)
+
+
+def _node(folder: Path) -> BrokerProcess:
+    """The Kafka node of a stack in ``folder``: to start, or one that an earlier process left running."""
+    return BrokerProcess(folder / "kafka", deploy=ROOT / "deploy" / "broker", jars=ROOT / "build" / "broker" / "jars")
 
 
 def _is_ours(pid: int) -> bool:
