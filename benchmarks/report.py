@@ -54,7 +54,7 @@ def table(facts: dict[str, Any]) -> str:
         "",
         f"Router, verifying and deciding at 64 events a bundle for 3 recipients:"
         f" {facts['router_events_per_core_s']:,.0f} events/s a core (wanted {router:,}); the whole router process with"
-        f" its Kafka traffic, in bundles of at most 64: {facts['router_process_events_per_core_s']:,.0f} events/s a core.",
+        f" its Kafka traffic, in bundles of at most 64: {facts['router_process_events_per_core_s']:,.0f} events/s a core.",  # noqa: E501
     ]
     return "\n".join(lines) + "\n"
 
