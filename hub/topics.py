@@ -19,6 +19,8 @@ from hub.model import HUB, AgencyId, NameInvalid, parse_agency_id
 
 QUARANTINE: Final = "hub.quarantine"
 HEARTBEAT: Final = "hub.heartbeat"
+DIRECTORY: Final = "hub.directory"
+"""The signed directory, file by file: only the operator writes, each active agency and the hub read."""
 ROUTER_GROUP: Final = "hub.router"
 INGEST_PATTERN: Final = r"ingest\.[A-Z][A-Z0-9-]{1,31}"
 """All ingest topics, for a consumer that follows agencies that join."""
