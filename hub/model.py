@@ -145,6 +145,18 @@ class Purpose(str, Enum):
     HUB_OPERATION = "HUB_OPERATION"
 
 
+class Onward(IntEnum):
+    """What the recipient may do with it next, from the narrowest to the widest. It binds by contract: what has been
+    opened, no hub can hold back. Text form: the name."""
+
+    NONE = 0
+    """It stays with the recipient."""
+    ORIGINATOR_CONSENT = 1
+    """To whom the originator has consented, asked each time: originator control (ORCON; SIENA H2)."""
+    RECIPIENT_AGENCIES = 2
+    """To the agencies of the recipient's own state or its member states; to anyone else with consent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What the hub may know of a lane's events, and route on (domain.md 10, Routing)."""
@@ -215,7 +227,8 @@ class OpenedEvent:
 class Agreement:
     """An MOU's clause in the directory: the ceiling of what ``recipient`` may get from ``originator``.
 
-    Times are milliseconds since 1970; valid from ``not_before_ms`` up to and without ``not_after_ms``.
+    Times are milliseconds since 1970; valid from ``not_before_ms`` up to and without ``not_after_ms``. ``onward`` and
+    ``retention_days`` (days after receipt) bind the recipient and move no decision; ``None`` where nothing was said.
     """
 
     agreement_id: str
@@ -228,6 +241,8 @@ class Agreement:
     not_before_ms: int
     not_after_ms: int
     reference: str = ""
+    onward: Onward | None = None
+    retention_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
