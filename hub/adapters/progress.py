@@ -3,6 +3,9 @@
 A living task is not progress: a worker says ``gauge("cgi_progress_timestamp_seconds", now, worker=...)`` when it got a
 step further or found that there was nothing to do, and a process is ready while all workers that it expects did so
 lately. Nothing else decides readiness.
+
+A worker that waits for something outside is not ready, but it is not stuck either: it counts what it found away
+(``cgi_unavailable_total``) at each try. :meth:`ProgressObserver.moved_since` is what a watchdog may ask for.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ class ProgressObserver:
         self._stale_after = stale_after
         self._expected: set[str] = set()
         self._seen: dict[str, float] = {}
+        self._away = (float("-inf"), "")
 
     def expect(self, worker: str) -> None:
         """From now on the process is ready only while ``worker`` makes progress."""
@@ -42,8 +46,29 @@ class ProgressObserver:
         standing = self.standing()
         return bool(standing) and all(age is not None and age <= self._stale_after for age in standing.values())
 
+    def behind(self) -> list[str]:
+        """The expected workers that did not get further lately."""
+        return [worker for worker, age in self.standing().items() if age is None or age > self._stale_after]
+
+    def moved_since(self, moment: float) -> bool:
+        """Whether, since ``moment`` of the monotonic clock, every worker got further or something was found away.
+
+        Where no worker is expected yet: no.
+        """
+        if self._away[0] > moment:
+            return True
+        seen = [self._seen.get(worker) for worker in self._expected]
+        return bool(seen) and all(at is not None and at > moment for at in seen)
+
+    def away(self) -> str:
+        """The code of what was found away lately; empty where nothing was."""
+        at, code = self._away
+        return code if self._clock.monotonic() - at <= self._stale_after else ""
+
     def increment(self, name: CounterName, amount: float = 1, /, **labels: str) -> None:
-        """Hand on."""
+        """Hand on, and remember what was found away."""
+        if name == "cgi_unavailable_total":
+            self._away = (self._clock.monotonic(), labels.get("code", ""))
         self._inner.increment(name, amount, **labels)
 
     def observe(self, name: HistogramName, value: float, /, **labels: str) -> None:

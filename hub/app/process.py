@@ -18,6 +18,7 @@ from hub.adapters.files import FileDirectory, FileUnreadable, load_root
 from hub.adapters.http_health import health_app, serve_health
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
+from hub.adapters.service_manager import ServiceManager
 from hub.adapters.standing import KeyKind, StandingFacts
 from hub.adapters.tls import TlsFiles
 from hub.adapters.watched_directory import WatchedDirectory
@@ -91,7 +92,10 @@ async def served(
     signing: SigningKey | None,
     kem: Sequence[KemPrivateKey] = (),
 ) -> AsyncIterator[None]:
-    """Metrics and health while the context is open; says when the process is first ready, and when it has stopped."""
+    """Metrics and health while the context is open; says when the process is first ready, and when it has stopped.
+
+    A service manager is told the same (hub/adapters/service_manager.py).
+    """
     key_ids: list[tuple[KeyKind, bytes]] = [] if signing is None else [("signing", signing.public.key_id)]
     key_ids += [("kem", key.public.kem_id) for key in kem]
     standing = StandingFacts(
@@ -100,17 +104,21 @@ async def served(
         tls=tls_files(settings.kafka),
         key_ids=key_ids,
         clock=process.clock,
-        observer=process.progress,
+        observer=process.metrics,  # what a scrape finds away is no worker's try: it must not feed the watchdog
     )
     app = health_app(process.metrics, process.progress, standing.refresh)
     file = settings.metrics.address_file or settings.state / ADDRESS_FILE
     began = process.clock.monotonic()
     async with serve_health(app, listen=settings.metrics.listen, address_file=file), asyncio.TaskGroup() as group:
-        telling = group.create_task(_say_ready(process.progress, role, settings.agency))
+        telling = [
+            group.create_task(_say_ready(process.progress, role, settings.agency)),
+            group.create_task(ServiceManager().report(process.progress, process.clock)),
+        ]
         try:
             yield
         finally:
-            telling.cancel()
+            for task in telling:
+                task.cancel()
     say("process.stopped", role=role, agency=settings.agency, seconds=round(process.clock.monotonic() - began, 1))
 
 
@@ -127,13 +135,17 @@ def tls_files(kafka: KafkaSettings) -> TlsFiles:
 
 @asynccontextmanager
 async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM or SIGINT sets. A second signal ends the process at once, as if nobody listened."""
+    """An event that SIGTERM or SIGINT sets, which the service manager is told.
+
+    A second signal ends the process at once, as if nobody listened.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
 
     def begin_to_stop() -> None:
         stop.set()
+        ServiceManager().notify("STOPPING=1", "STATUS=stopping")
         for number in signals:
             loop.remove_signal_handler(number)
 
