@@ -259,9 +259,21 @@ class RouterSettings(Settings):
     log: LogSettings = LogSettings()
 
 
+class ExporterSettings(Settings):
+    """The exporter of the broker's figures. One is enough; a second one says the same."""
+
+    agency: Agency = HUB
+    state: AnyPath
+    kafka: KafkaSettings
+    interval: Annotated[float, Field(ge=0.1, le=3600)] = 15.0
+    """Seconds between two looks at the broker."""
+    metrics: MetricsSettings = MetricsSettings(stale_after=60)
+    log: LogSettings = LogSettings()
+
+
 # --- loading ----------------------------------------------------------------------------------------------------------
 
-_Settings = TypeVar("_Settings", SiteSettings, RouterSettings)
+_Settings = TypeVar("_Settings", SiteSettings, RouterSettings, ExporterSettings)
 
 _MISSING: Final = "missing"
 _UNKNOWN: Final = "extra_forbidden"
@@ -278,6 +290,11 @@ def load_router(path: Path, *, overrides: Mapping[str, Any] | None = None) -> Ro
     ``overrides`` replaces settings by their full names (``metrics.listen``), as the command line's options do.
     """
     return _load(path, RouterSettings, overrides)
+
+
+def load_exporter(path: Path) -> ExporterSettings:
+    """The exporter's configuration in ``path``. Raises :class:`SettingsInvalid`."""
+    return _load(path, ExporterSettings)
 
 
 def _load(path: Path, form: type[_Settings], overrides: Mapping[str, Any] | None = None) -> _Settings:

@@ -38,17 +38,11 @@ class StandingFacts:
 
     def refresh(self) -> None:
         """Set the gauges. What cannot be read now keeps its last value, and its own counter tells of the fault."""
-        self._observer.gauge("cgi_clock_timestamp_seconds", self._clock.now_ms() / 1000)
+        show_clock_and_certificates(self._tls, self._clock, self._observer)
         try:
             self._show_directory(self._directory.current())
         except UnavailableError as error:
             self._observer.increment("cgi_unavailable_total", operation="directory", code=error.code)
-        for certificate, path in (("client", self._tls.certificate), ("ca", self._tls.ca)):
-            try:
-                expiry = certificate_expiry_ms(path) / 1000
-            except TlsFileInvalid:
-                expiry = 0.0  # a certificate that cannot be read any more is as good as expired
-            self._observer.gauge("cgi_certificate_expiry_timestamp_seconds", expiry, certificate=certificate)
 
     def _show_directory(self, directory: Directory) -> None:
         age = max(0, self._clock.now_ms() - directory.issued_at_ms) / 1000
@@ -61,6 +55,17 @@ class StandingFacts:
             ends[kind] = max(ends[kind], (end_ms or 0) / 1000)
         for kind, end in ends.items():
             self._observer.gauge("cgi_key_expiry_timestamp_seconds", end, kind=kind)
+
+
+def show_clock_and_certificates(tls: TlsFiles, clock: Clock, observer: Observer) -> None:
+    """Set the gauges that every process has: its clock, and when its certificates end."""
+    observer.gauge("cgi_clock_timestamp_seconds", clock.now_ms() / 1000)
+    for certificate, path in (("client", tls.certificate), ("ca", tls.ca)):
+        try:
+            expiry = certificate_expiry_ms(path) / 1000
+        except TlsFileInvalid:
+            expiry = 0.0  # a certificate that cannot be read any more is as good as expired
+        observer.gauge("cgi_certificate_expiry_timestamp_seconds", expiry, certificate=certificate)
 
 
 def own_key_end_ms(directory: Directory, agency: AgencyId, kind: KeyKind, key_id: bytes) -> int | None:

@@ -7,9 +7,9 @@ import gc
 import os
 import platform
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Final, Literal
 
@@ -20,20 +20,21 @@ from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
 from hub.adapters.service_manager import ServiceManager
 from hub.adapters.standing import KeyKind, StandingFacts
+from hub.adapters.state_answer import StateFacts, answering
 from hub.adapters.tls import TlsFiles
 from hub.adapters.watched_directory import WatchedDirectory
 from hub.catalog import Catalog
-from hub.errors import ConfigError
-from hub.log_words import say
+from hub.errors import ConfigError, HubError
+from hub.log_words import identify, say
 from hub.model import AgencyId
-from hub.settings import KafkaSettings, RouterSettings, SiteSettings
+from hub.settings import ExporterSettings, KafkaSettings, RouterSettings, SiteSettings
 from hub.trust.composite import SigningKey
 from hub.trust.kem import KemPrivateKey
 
 ADDRESS_FILE: Final = "metrics.address"
 LOOK_SECONDS: Final = 0.1
 
-Role = Literal["router", "site", "publish"]
+Role = Literal["router", "site", "publish", "exporter"]
 
 
 class SettingMissing(ConfigError):
@@ -51,6 +52,8 @@ class Process:
     progress: ProgressObserver
     catalog: Catalog
     directory: WatchedDirectory
+    state: StateFacts = field(default_factory=StateFacts)
+    """What it answers to SIGUSR1: each part that runs adds its own."""
 
 
 def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Process:
@@ -76,6 +79,7 @@ def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Proces
         role=role,
         agency=settings.agency,
     )
+    identify(role)
     say("process.started", role=role, agency=settings.agency, version=version("cgi-hub"), pid=os.getpid())
     process = Process(clock, metrics, progress, Catalog.load(), WatchedDirectory(directory))
     # What stays to the end need not be searched for garbage again and again: that stops everything for about 25 ms.
@@ -92,10 +96,7 @@ async def served(
     signing: SigningKey | None,
     kem: Sequence[KemPrivateKey] = (),
 ) -> AsyncIterator[None]:
-    """Metrics and health while the context is open; says when the process is first ready, and when it has stopped.
-
-    A service manager is told the same (hub/adapters/service_manager.py).
-    """
+    """Metrics and health of a router or a site while the context is open, with its standing facts."""
     key_ids: list[tuple[KeyKind, bytes]] = [] if signing is None else [("signing", signing.public.key_id)]
     key_ids += [("kem", key.public.kem_id) for key in kem]
     standing = StandingFacts(
@@ -106,20 +107,59 @@ async def served(
         clock=process.clock,
         observer=process.metrics,  # what a scrape finds away is no worker's try: it must not feed the watchdog
     )
-    app = health_app(process.metrics, process.progress, standing.refresh)
+    process.state.tell("directory", lambda: _directory_facts(process))
+    async with health_served(
+        process.metrics, process.progress, process.clock, standing.refresh, settings, role, state=process.state
+    ):
+        yield
+
+
+@asynccontextmanager
+async def health_served(
+    metrics: PrometheusObserver,
+    progress: ProgressObserver,
+    clock: SystemClock,
+    refresh: Callable[[], None],
+    settings: SiteSettings | RouterSettings | ExporterSettings,
+    role: Role,
+    *,
+    state: StateFacts | None = None,
+) -> AsyncIterator[None]:
+    """Metrics and health while the context is open; says when the process is first ready, and when it has stopped.
+
+    ``refresh`` is called before each scrape. SIGUSR1 is answered with ``state`` and what every process has to say. A service manager is told the same (hub/adapters/service_manager.py).
+    """
+    app = health_app(metrics, progress, refresh)
     file = settings.metrics.address_file or settings.state / ADDRESS_FILE
-    began = process.clock.monotonic()
-    async with serve_health(app, listen=settings.metrics.listen, address_file=file), asyncio.TaskGroup() as group:
-        telling = [
-            group.create_task(_say_ready(process.progress, role, settings.agency)),
-            group.create_task(ServiceManager().report(process.progress, process.clock)),
-        ]
-        try:
-            yield
-        finally:
-            for task in telling:
-                task.cancel()
-    say("process.stopped", role=role, agency=settings.agency, seconds=round(process.clock.monotonic() - began, 1))
+    began = clock.monotonic()
+    facts = StateFacts() if state is None else state
+    facts.tell("ready", progress.ready)
+    facts.tell("seconds_since_progress", progress.standing)
+    with answering(settings.state, role=role, agency=settings.agency, facts=facts):
+        async with serve_health(app, listen=settings.metrics.listen, address_file=file), asyncio.TaskGroup() as group:
+            telling = [
+                group.create_task(_say_ready(progress, role, settings.agency), name="say-ready"),
+                group.create_task(ServiceManager().report(progress, clock), name="service-manager"),
+            ]
+            try:
+                yield
+            finally:
+                for task in telling:
+                    task.cancel()
+    say("process.stopped", role=role, agency=settings.agency, seconds=round(clock.monotonic() - began, 1))
+
+
+def _directory_facts(process: Process) -> dict[str, object]:
+    try:
+        directory = process.directory.current()
+    except HubError as error:
+        return {"version": None, "code": error.code}
+    return {
+        "version": directory.version,
+        "issued_at_ms": directory.issued_at_ms,
+        "expires_at_ms": directory.expires_at_ms,
+        "agencies": len(directory.entries),
+    }
 
 
 async def _say_ready(progress: ProgressObserver, role: Role, agency: AgencyId) -> None:
