@@ -1,20 +1,17 @@
-"""Files: private keys (0600, or refused), public keys, key statements, the root, and the directory behind its port."""
+"""Files: reading and replacing them, key statements, the root, and the directory behind its port."""
 
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictInt, StrictStr, ValidationError
 
 from hub.errors import ConfigError, HubError, RejectedError, UnavailableError
 from hub.model import AgencyId
 from hub.ports import Clock
-from hub.trust.composite import SigningKey, VerifyKey
 from hub.trust.directory import (
     MAX_SNAPSHOT,
     Directory,
@@ -22,39 +19,15 @@ from hub.trust.directory import (
     check_times,
     verify_snapshot,
 )
-from hub.trust.kem import KemPrivateKey, KemPublicKey
-from hub.trust.keys import (
-    KeyFileInvalid,
-    KeyUse,
-    encode_private_key,
-    encode_public_key,
-    parse_kem_key,
-    parse_kem_public_key,
-    parse_signing_key,
-    parse_verify_key,
-)
 from hub.trust.root import Root, parse_root
 from hub.trust.signed_json import Strict, encode_json, first_fault, read_strict_json
 from hub.trust.statement import SignedStatement, encode_signed_statement, parse_signed_statement
-
-_OTHERS: Final = 0o077
-"""The permission bits that a private key's file must not have."""
-MAX_KEY_FILE: Final = 64 * 1024
-MAX_KEM_KEYS: Final = 1_024
-KEY_SUFFIX: Final = ".key"
-PUBLIC_SUFFIX: Final = ".pub"
 
 
 class FileUnreadable(ConfigError):
     """A file that is needed is not there, cannot be read or written, or is too long."""
 
     code = "file.unreadable"
-
-
-class KeyFileExposed(ConfigError):
-    """Others than its owner can read or write a private key's file."""
-
-    code = "key_file.exposed"
 
 
 class DirectoryMissing(UnavailableError):
@@ -90,44 +63,6 @@ def read_file(path: Path, most: int) -> bytes:
     return raw
 
 
-def read_secret(path: Path) -> bytes:
-    """The bytes of a private key's file. Raises :class:`KeyFileExposed`, :class:`FileUnreadable`."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise FileUnreadable(f"cannot read the key file: {error.strerror}", file=path) from error
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())  # of what was opened, not of the name
-        if not stat.S_ISREG(found.st_mode):
-            raise FileUnreadable("a key file is a plain file", file=path)
-        if found.st_mode & _OTHERS:
-            raise KeyFileExposed(
-                f"others can read or write this private key: `chmod 600 {path}`, and think of the key as known to them",
-                file=path,
-                mode=oct(stat.S_IMODE(found.st_mode)),
-            )
-        raw = file.read(MAX_KEY_FILE + 1)
-    if len(raw) > MAX_KEY_FILE:
-        raise FileUnreadable(f"the file is longer than {MAX_KEY_FILE} bytes", file=path)
-    return raw
-
-
-def write_secret(path: Path, raw: bytes) -> None:
-    """Write a private key's file, mode 0600, durably. Never over another file. Raises :class:`FileUnreadable`."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o600)  # the umask may have taken bits from the owner too
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_folder(path.parent)
-    except FileExistsError as error:
-        raise FileUnreadable("there is a file of that name: a key is never written over another", file=path) from error
-    except OSError as error:
-        raise FileUnreadable(f"cannot write the key file: {error.strerror}", file=path) from error
-
-
 def write_file(path: Path, raw: bytes) -> None:
     """Replace a file's content at once and durably: readers see old or new. Raises :class:`FileUnreadable`."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -137,77 +72,19 @@ def write_file(path: Path, raw: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise FileUnreadable(f"cannot write the file: {error.strerror}", file=path) from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed or removed in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-_T = TypeVar("_T")
-
-
-def _parsed(path: Path, raw: bytes, parse: Callable[[bytes], _T]) -> _T:
-    """``parse(raw)``, with the file's name in what it raises."""
-    try:
-        return parse(raw)
-    except KeyFileInvalid as error:
-        raise KeyFileInvalid(error.message, file=path, **error.details) from error
-
-
-# --- keys -------------------------------------------------------------------------------------------------------------
-
-
-def load_signing_key(path: Path, use: KeyUse = KeyUse.SIGNING) -> SigningKey:
-    """A composite private key. Raises ``KeyFileInvalid``, :class:`KeyFileExposed`, :class:`FileUnreadable`."""
-    return _parsed(path, read_secret(path), lambda raw: parse_signing_key(raw, use))
-
-
-def load_kem_key(path: Path) -> KemPrivateKey:
-    """A KEM private key. Raises as :func:`load_signing_key` does."""
-    return _parsed(path, read_secret(path), parse_kem_key)
-
-
-def load_kem_keys(folder: Path) -> tuple[KemPrivateKey, ...]:
-    """Every ``*.key`` of ``folder``, old ones too, ordered by name. None at all is an error: nothing could be opened.
-
-    Raises as :func:`load_signing_key` does.
-    """
-    if not folder.is_dir():
-        raise FileUnreadable("there is no such folder of KEM keys", file=folder)
-    paths = sorted(folder.glob(f"*{KEY_SUFFIX}"))
-    if not 0 < len(paths) <= MAX_KEM_KEYS:
-        raise FileUnreadable(f"the folder has {len(paths)} KEM keys (*{KEY_SUFFIX}): 1 to {MAX_KEM_KEYS}", file=folder)
-    return tuple(load_kem_key(path) for path in paths)
-
-
-def load_verify_key(path: Path, use: KeyUse) -> VerifyKey:
-    """A composite public key. Raises ``KeyFileInvalid``, :class:`FileUnreadable`."""
-    return _parsed(path, read_file(path, MAX_KEY_FILE), lambda raw: parse_verify_key(raw, use))
-
-
-def load_kem_public_key(path: Path) -> KemPublicKey:
-    """A KEM public key. Raises ``KeyFileInvalid``, :class:`FileUnreadable`."""
-    return _parsed(path, read_file(path, MAX_KEY_FILE), parse_kem_public_key)
-
-
-def write_key(path: Path, use: KeyUse, seed: bytes) -> Path:
-    """Write a private key's file, and its public key beside it (``.pub`` for ``.key``). Gives the latter's path.
-
-    Raises :class:`FileUnreadable`; never writes over a key.
-    """
-    public_path = path.with_name(path.name.removesuffix(KEY_SUFFIX) + PUBLIC_SUFFIX)
-    public = KemPrivateKey(seed).public if use is KeyUse.KEM else SigningKey(seed).public
-    write_secret(path, encode_private_key(use, seed))
-    write_file(public_path, encode_public_key(use, public))
-    return public_path
 
 
 # --- statements and the root ------------------------------------------------------------------------------------------

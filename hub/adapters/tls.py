@@ -8,15 +8,12 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from hub.adapters.credentials import forbidden_bits
 from hub.errors import ConfigError
-
-_OTHERS: Final = 0o077
-"""The permission bits that a private key's file must not have."""
 
 
 class TlsFileInvalid(ConfigError):
@@ -37,7 +34,7 @@ class TlsFiles:
         """Raise :class:`TlsFileInvalid` unless all three can be used: so that a client can fail before it connects."""
         load_certificate(self.ca)
         own = load_certificate(self.certificate)
-        if self.key.exists() and self.key.stat().st_mode & _OTHERS:
+        if self.key.exists() and self.key.stat().st_mode & forbidden_bits(self.key):
             raise TlsFileInvalid("others can read this private key: chmod 600 it", file=self.key)
         try:
             key = load_pem_private_key(_read(self.key), password=None)
