@@ -30,7 +30,7 @@ from confluent_kafka.admin import (
 )
 
 from hub.adapters.tls import TlsFiles
-from hub.errors import BusNotAuthorized, BusUnavailable, ConfigError
+from hub.errors import BusNotAuthorized, BusUnavailable, ConfigError, HubError
 from hub.model import AgencyId
 from hub.topics import Acl, Declaration, Topic
 
@@ -102,41 +102,46 @@ class Plan:
     _remove: tuple[AclKey, ...]
 
 
+def admin_client(bootstrap: str, tls: TlsFiles) -> AdminClient:
+    """A client that answers and changes as whoever has these files may. It connects when it is asked something."""
+    return AdminClient(
+        {
+            "bootstrap.servers": bootstrap,
+            "security.protocol": "SSL",
+            "ssl.ca.location": str(tls.ca),
+            "ssl.certificate.location": str(tls.certificate),
+            "ssl.key.location": str(tls.key),
+            "ssl.endpoint.identification.algorithm": "https",
+            "enable.ssl.certificate.verification": True,
+            "log_level": 0,
+            "reconnect.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 500,
+        },
+        logger=None,
+    )
+
+
 class KafkaAdmin:
     """The operator's hand on one cluster. ``tls`` are the operator's files."""
 
     def __init__(self, bootstrap: str, tls: TlsFiles) -> None:
         tls.check()
         self._bootstrap = bootstrap
-        self._client = AdminClient(
-            {
-                "bootstrap.servers": bootstrap,
-                "security.protocol": "SSL",
-                "ssl.ca.location": str(tls.ca),
-                "ssl.certificate.location": str(tls.certificate),
-                "ssl.key.location": str(tls.key),
-                "ssl.endpoint.identification.algorithm": "https",
-                "enable.ssl.certificate.verification": True,
-                "log_level": 0,
-                "reconnect.backoff.ms": 50,
-                "reconnect.backoff.max.ms": 500,
-            },
-            logger=None,
-        )
+        self._client = admin_client(bootstrap, tls)
 
     def check(self, *, seconds: float = _ANSWER_SECONDS) -> None:
         """Return when the cluster answered us. Raises :class:`BusUnavailable` if it did not in time."""
         try:
             self._client.list_topics(timeout=seconds)
         except KafkaException as error:
-            raise self._translate(error) from error
+            raise translate(error, self._bootstrap) from error
 
     def read(self) -> Cluster:
         """The cluster's topics (without Kafka's own), configs and ACLs."""
         try:
             metadata = self._client.list_topics(timeout=_ANSWER_SECONDS)
         except KafkaException as error:
-            raise self._translate(error) from error
+            raise translate(error, self._bootstrap) from error
         partitions = {name: len(topic.partitions) for name, topic in metadata.topics.items() if name[:2] != "__"}
         configs: dict[str, Mapping[str, str]] = {}
         resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in partitions]
@@ -235,18 +240,20 @@ class KafkaAdmin:
         try:
             return future.result(_SECONDS)
         except KafkaException as error:
-            raise self._translate(error) from error
+            raise translate(error, self._bootstrap) from error
         except TimeoutError as error:
             raise BusUnavailable("the cluster did not answer in time", bootstrap=self._bootstrap) from error
 
-    def _translate(self, error: KafkaException) -> Exception:
-        cause = error.args[0]
-        facts = {"bootstrap": self._bootstrap, "kafka": cause.name()}
-        if cause.code() in _REFUSED:
-            return BusNotAuthorized(f"the cluster refuses: {cause.str()}", **facts)
-        if cause.retriable() or cause.code() in _AWAY:
-            return BusUnavailable(f"the cluster cannot be reached: {cause.str()}", **facts)
-        return ConfigError(f"the cluster refuses: {cause.str()}", **facts)
+
+def translate(error: KafkaException, bootstrap: str) -> HubError:
+    """Our error for the library's: by whether the world, the certificate or the request is to blame."""
+    cause = error.args[0]
+    facts = {"bootstrap": bootstrap, "kafka": cause.name()}
+    if cause.code() in _REFUSED:
+        return BusNotAuthorized(f"the cluster refuses: {cause.str()}", **facts)
+    if cause.retriable() or cause.code() in _AWAY:
+        return BusUnavailable(f"the cluster cannot be reached: {cause.str()}", **facts)
+    return ConfigError(f"the cluster refuses: {cause.str()}", **facts)
 
 
 def plan_changes(cluster: Cluster, topics: Iterable[Topic], acls: Iterable[Acl]) -> Plan:
