@@ -2,9 +2,11 @@
 
 A certificate's subject is ``O=<agency>, CN=<agency>`` or, for one of its sites, ``O=<agency>, CN=<agency>.<site>``. The
 broker maps it to the principal ``User:<agency>`` only where organisation and name agree (``PRINCIPAL_RULE``), and
-refuses every other subject. The organisation comes first in the subject, so that an agency's own CA can later be held
-to its organisation by an X.509 name constraint (RFC 5280 4.2.1.10). The operator's principal is ``operator``, which can
-never be an agency's code, because those are upper case. Why: docs/adr/0021.
+refuses every other subject. The organisation comes first in the subject, so that an agency's own CA is held to its
+organisation by an X.509 name constraint (RFC 5280 4.2.1.10, docs/adr/0083). The operator's principal is ``operator``,
+which can never be an agency's code, because those are upper case. Why: docs/adr/0021.
+
+What a request (PKCS #10) says about its subject, its names and its uses counts nothing: the caller says whose it is.
 """
 
 from __future__ import annotations
@@ -14,18 +16,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hub.adapters.tls import TlsFileInvalid, TlsFiles, load_certificate
-from hub.errors import ConfigError
+from hub.errors import ConfigError, RejectedError
 from hub.model import NameInvalid, parse_agency_id
 
 OPERATOR: Final = "operator"
@@ -39,6 +42,15 @@ CERTIFICATE_LIFETIME: Final = timedelta(days=397)
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 _SITE: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 
+MAX_REQUEST_BYTES: Final = 16_384
+"""Of a certificate request in PEM."""
+
+_CURVES: Final = (ec.SECP256R1, ec.SECP384R1)
+_RSA_BITS: Final = range(3072, 4097)
+_HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+
+PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
 
 class CertificateNameInvalid(ConfigError):
     """A name that no certificate can be issued for."""
@@ -46,9 +58,19 @@ class CertificateNameInvalid(ConfigError):
     code = "tls.name_invalid"
 
 
+class RequestInvalid(RejectedError):
+    """A certificate request that is none, is not signed by its own key, or brings a key that is too weak."""
+
+    code = "tls.request_invalid"
+
+
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate authority that lives in ``folder``: ``ca.pem`` and ``ca.key`` (mode 0600)."""
+    """A certificate authority that lives in ``folder``: ``ca.pem`` and ``ca.key`` (mode 0600).
+
+    An agency's own authority is certified by the operator's: its folder has ``root.pem`` too, the operator's CA, which
+    is what everybody trusts; what it issues carries ``ca.pem`` as its chain.
+    """
 
     folder: Path
     certificate: x509.Certificate
@@ -56,8 +78,14 @@ class Authority:
 
     @property
     def ca(self) -> Path:
-        """The CA's certificate: what everybody trusts."""
-        return self.folder / "ca.pem"
+        """The CA's certificate that everybody trusts."""
+        root = self.folder / "root.pem"
+        return root if root.exists() else self.folder / "ca.pem"
+
+    @property
+    def chain(self) -> bytes:
+        """What goes with each certificate in PEM: nothing, or this authority's own where another one certified it."""
+        return self.certificate.public_bytes(Encoding.PEM) if (self.folder / "root.pem").exists() else b""
 
     @classmethod
     def create(cls, folder: Path, *, name: str = "CGI Hub operator", now: datetime | None = None) -> Authority:
@@ -91,6 +119,54 @@ class Authority:
         """The authority in ``folder``; a new one where there is none."""
         return cls.load(folder) if (folder / "ca.key").exists() else cls.create(folder)
 
+    def sign_request(
+        self,
+        request: bytes,
+        principal: str,
+        *,
+        site: str | None = None,
+        now: datetime | None = None,
+        lifetime: timedelta = CERTIFICATE_LIFETIME,
+    ) -> bytes:
+        """A client's certificate for the key in ``request`` (PKCS #10 in PEM), with its chain, in PEM.
+
+        The subject is ``principal`` (an agency's code, or ``operator``) and ``site``, whatever the request asks for.
+        Nothing is written. Raises :class:`RequestInvalid`, :class:`CertificateNameInvalid`.
+        """
+        subject = _client_subject(principal, site)
+        certificate = self._certify(read_request(request), subject, hosts=(), now=now, lifetime=lifetime)
+        return certificate.public_bytes(Encoding.PEM) + self.chain
+
+    def certify_authority(
+        self, request: bytes, agency: str, *, now: datetime | None = None, lifetime: timedelta = AUTHORITY_LIFETIME
+    ) -> bytes:
+        """A certificate for an agency's own CA, whose key is in ``request``, in PEM: it can issue for itself alone.
+
+        Held by four things: the name constraint lets it name its own organisation and no host; it
+        can make no further CA; what it issues is for clients alone; and only an agency, never the operator, gets one.
+        Raises :class:`RequestInvalid`, :class:`CertificateNameInvalid`.
+        """
+        organisation = _agency(agency)
+        key = read_request(request)
+        subject = x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+                x509.NameAttribute(NameOID.COMMON_NAME, f"{organisation} CA"),
+            ]
+        )
+        ends = min((now or datetime.now(UTC)) + lifetime, self.certificate.not_valid_after_utc)
+        lasting = ends - (now or datetime.now(UTC))
+        certificate = (
+            _builder(subject, self.certificate.subject, key, now or datetime.now(UTC), lasting)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(sign_certificates=True), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(_only(organisation), critical=True)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
+        return certificate.public_bytes(Encoding.PEM)
+
     def issue_client(
         self,
         principal: str,
@@ -104,11 +180,7 @@ class Authority:
 
         ``now`` is when it begins (tests make expired ones). Raises :class:`CertificateNameInvalid`.
         """
-        try:
-            subject = _subject(principal if principal == OPERATOR else parse_agency_id(principal), site)
-        except NameInvalid as error:
-            raise CertificateNameInvalid(error.message, **error.details) from error
-        return self._issue(subject, folder, hosts=(), now=now, lifetime=lifetime)
+        return self._issue(_client_subject(principal, site), folder, hosts=(), now=now, lifetime=lifetime)
 
     def issue_node(self, name: str, folder: Path, *, hosts: Sequence[str], now: datetime | None = None) -> TlsFiles:
         """The same for a node of the broker: a server under the names ``hosts``, and a client of other nodes."""
@@ -120,9 +192,19 @@ class Authority:
         self, subject: x509.Name, folder: Path, *, hosts: Sequence[str], now: datetime | None, lifetime: timedelta
     ) -> TlsFiles:
         key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._certify(key.public_key(), subject, hosts=hosts, now=now, lifetime=lifetime)
+        files = TlsFiles(folder / "ca.pem", folder / "tls.pem", folder / "tls.key")
+        _write(files.ca, self.ca.read_bytes(), 0o644)
+        _write(files.certificate, certificate.public_bytes(Encoding.PEM) + self.chain, 0o644)
+        _write(files.key, _pem(key), 0o600)
+        return files
+
+    def _certify(
+        self, key: PublicKey, subject: x509.Name, *, hosts: Sequence[str], now: datetime | None, lifetime: timedelta
+    ) -> x509.Certificate:
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH] + ([ExtendedKeyUsageOID.SERVER_AUTH] if hosts else [])
         builder = (
-            _builder(subject, self.certificate.subject, key.public_key(), now or datetime.now(UTC), lifetime)
+            _builder(subject, self.certificate.subject, key, now or datetime.now(UTC), lifetime)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(sign_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
@@ -131,12 +213,80 @@ class Authority:
         if hosts:
             names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
-        certificate = builder.sign(self.key, hashes.SHA256())
-        files = TlsFiles(folder / "ca.pem", folder / "tls.pem", folder / "tls.key")
-        _write(files.ca, self.certificate.public_bytes(Encoding.PEM), 0o644)
-        _write(files.certificate, certificate.public_bytes(Encoding.PEM), 0o644)
-        _write(files.key, _pem(key), 0o600)
-        return files
+        return builder.sign(self.key, hashes.SHA256())
+
+
+def make_request(folder: Path) -> Path:
+    """Make a key in ``folder`` (``tls.key``, mode 0600) and a request for its certificate, ``tls.csr``; gives the path.
+
+    An agency's own authority begins with one too: its key never leaves the agency. Raises :class:`ConfigError` where a
+    key is there already.
+    """
+    return _make_request(folder / "tls.key", folder / "tls.csr")
+
+
+def make_authority_request(folder: Path) -> Path:
+    """The same for an agency's own CA: ``ca.key`` and ``ca.csr``; its certificate will be ``ca.pem`` beside them."""
+    return _make_request(folder / "ca.key", folder / "ca.csr")
+
+
+def read_request(request: bytes) -> PublicKey:
+    """The key that a request (PKCS #10 in PEM) wants a certificate for. Raises :class:`RequestInvalid`.
+
+    Its signature must be by that key: who asks holds it. Elliptic curves P-256 and P-384, RSA of 3072 to 4096 bits.
+    """
+    if len(request) > MAX_REQUEST_BYTES:
+        raise RequestInvalid("a certificate request is smaller", bytes=len(request))
+    try:
+        parsed = x509.load_pem_x509_csr(request)
+        key = parsed.public_key()
+        own = parsed.is_signature_valid
+        digest = parsed.signature_hash_algorithm
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise RequestInvalid("not a certificate request in PEM that we can read") from error
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        if not isinstance(key.curve, _CURVES):
+            raise RequestInvalid("the key's curve is not P-256 or P-384", curve=key.curve.name)
+    elif isinstance(key, rsa.RSAPublicKey):
+        if key.key_size not in _RSA_BITS:
+            raise RequestInvalid("an RSA key has 3072 to 4096 bits", bits=key.key_size)
+        if key.public_numbers().e < 65537:
+            raise RequestInvalid("an RSA key's public exponent is 65537 or more", exponent=key.public_numbers().e)
+    else:
+        raise RequestInvalid("the key is neither elliptic nor RSA", kind=type(key).__name__)
+    if not isinstance(digest, _HASHES):
+        raise RequestInvalid("the request is not signed over SHA-256, SHA-384 or SHA-512")
+    if not own:
+        raise RequestInvalid("the request is not signed by the key that it brings")
+    return key
+
+
+def _make_request(key_file: Path, request_file: Path) -> Path:
+    if key_file.exists():
+        raise ConfigError("there is a key already; nothing is overwritten", file=key_file)
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    _write(key_file, _pem(key), 0o600)
+    _write(request_file, request.public_bytes(Encoding.PEM), 0o644)
+    return request_file
+
+
+def _only(organisation: str) -> x509.NameConstraints:
+    """What an agency's CA may name: its own organisation. Names of hosts are excluded, so that it makes no broker."""
+    own = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation)]))
+    any_host = [x509.DNSName(""), x509.IPAddress(ip_network("0.0.0.0/0")), x509.IPAddress(ip_network("::/0"))]
+    return x509.NameConstraints(permitted_subtrees=[own], excluded_subtrees=any_host)
+
+
+def _agency(code: str) -> str:
+    try:
+        return parse_agency_id(code)
+    except NameInvalid as error:
+        raise CertificateNameInvalid(error.message, **error.details) from error
+
+
+def _client_subject(principal: str, site: str | None) -> x509.Name:
+    return _subject(principal if principal == OPERATOR else _agency(principal), site)
 
 
 def _subject(organisation: str, site: str | None) -> x509.Name:
@@ -152,7 +302,7 @@ def _subject(organisation: str, site: str | None) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, lifetime: timedelta
+    subject: x509.Name, issuer: x509.Name, key: PublicKey, now: datetime, lifetime: timedelta
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

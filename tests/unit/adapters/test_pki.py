@@ -7,9 +7,21 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hub.adapters.pki import OPERATOR, PRINCIPAL_RULE, Authority, CertificateNameInvalid
+from hub.adapters.pki import (
+    OPERATOR,
+    PRINCIPAL_RULE,
+    Authority,
+    CertificateNameInvalid,
+    RequestInvalid,
+    make_authority_request,
+    make_request,
+    read_request,
+)
 from hub.adapters.tls import TlsFileInvalid, TlsFiles, certificate_expiry_ms, client_context, load_certificate
 from hub.errors import ConfigError
 from hub.model import NameInvalid, parse_agency_id
@@ -154,3 +166,134 @@ def test_a_file_that_is_no_key(authority: Authority, tmp_path: Path) -> None:
     files.key.write_text("nonsense")
     with pytest.raises(TlsFileInvalid, match="not an unencrypted private key"):
         files.check()
+
+
+# --- requests ---------------------------------------------------------------------------------------------------------
+
+JCF_NAMES = x509.Name(
+    [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "JCF"), x509.NameAttribute(NameOID.COMMON_NAME, "JCF")]
+)
+
+
+def request(key: object = None, *, digest: object = hashes.SHA256(), subject: x509.Name = JCF_NAMES) -> bytes:
+    builder = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(subject)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("broker")]), critical=False)
+    )
+    signed = builder.sign(key or ec.generate_private_key(ec.SECP256R1()), digest)  # type: ignore[arg-type]
+    return signed.public_bytes(Encoding.PEM)
+
+
+def test_the_subject_is_what_the_caller_says_whatever_the_request_asks_for(authority: Authority) -> None:
+    key = ec.generate_private_key(ec.SECP384R1())
+    certificate = x509.load_pem_x509_certificate(authority.sign_request(request(key), "ATF", site="desk-1", now=NOW))
+    assert certificate.subject.rfc4514_string() == "CN=ATF.desk-1,O=ATF"
+    assert principal(certificate) == "ATF"
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    assert certificate.public_key().public_bytes(*form) == key.public_key().public_bytes(*form)
+    assert not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert set(usages) == {ExtendedKeyUsageOID.CLIENT_AUTH}
+    with pytest.raises(x509.ExtensionNotFound):
+        certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    assert certificate.not_valid_after_utc == NOW + timedelta(days=397)
+    certificate.verify_directly_issued_by(authority.certificate)
+
+
+def test_our_own_request_can_be_signed_and_is_not_made_twice(authority: Authority, tmp_path: Path) -> None:
+    file = make_request(tmp_path / "site")
+    (tmp_path / "site" / "tls.pem").write_bytes(authority.sign_request(file.read_bytes(), "ATF"))
+    TlsFiles(authority.ca, tmp_path / "site" / "tls.pem", tmp_path / "site" / "tls.key").check()
+    assert (tmp_path / "site" / "tls.key").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(ConfigError, match="nothing is overwritten"):
+        make_request(tmp_path / "site")
+
+
+def test_an_rsa_key_of_3072_bits_is_taken(authority: Authority) -> None:
+    assert authority.sign_request(request(rsa.generate_private_key(65537, 3072)), "ATF")
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (lambda: rsa.generate_private_key(65537, 2048), "3072 to 4096"),
+        (lambda: rsa.generate_private_key(3, 3072), "exponent"),
+        (lambda: ec.generate_private_key(ec.SECP256K1()), "P-256 or P-384"),
+        (lambda: ec.generate_private_key(ec.SECP192R1()), "P-256 or P-384"),
+        (lambda: dsa.generate_private_key(2048), "neither elliptic nor RSA"),
+    ],
+    ids=["short RSA", "small exponent", "another curve", "short curve", "DSA"],
+)
+def test_a_weak_key_gets_no_certificate(authority: Authority, key: object, words: str) -> None:
+    with pytest.raises(RequestInvalid, match=words):
+        authority.sign_request(request(key()), "ATF")  # type: ignore[operator]
+
+
+def test_a_key_of_a_kind_that_is_not_taken(authority: Authority) -> None:
+    with pytest.raises(RequestInvalid, match="neither elliptic nor RSA"):
+        authority.sign_request(request(ed25519.Ed25519PrivateKey.generate(), digest=None), "ATF")
+
+
+def test_who_does_not_hold_the_key_gets_no_certificate(authority: Authority) -> None:
+    der = bytearray(x509.load_pem_x509_csr(request()).public_bytes(Encoding.DER))
+    at = der.index(b"JCF")
+    der[at : at + 3] = b"ATF"  # what is signed is another now
+    with pytest.raises(RequestInvalid, match="not signed by the key"):
+        authority.sign_request(x509.load_der_x509_csr(bytes(der)).public_bytes(Encoding.PEM), "ATF")
+
+
+@pytest.mark.parametrize("raw", [b"", b"nonsense", b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n", b"x" * 20_000])
+def test_what_is_no_request(raw: bytes) -> None:
+    with pytest.raises(RequestInvalid):
+        read_request(raw)
+
+
+@pytest.mark.parametrize("name", ["atf", "ATF,O=JCF", "Operator", ""])
+def test_no_request_is_signed_for_a_name_that_is_no_agency(authority: Authority, name: str) -> None:
+    with pytest.raises(CertificateNameInvalid):
+        authority.sign_request(request(), name)
+
+
+# --- an agency's own authority ----------------------------------------------------------------------------------------
+
+
+def own_authority(authority: Authority, folder: Path, agency: str) -> Authority:
+    """An agency's CA in ``folder``, certified by ``authority``."""
+    wanted = make_authority_request(folder).read_bytes()
+    (folder / "ca.pem").write_bytes(authority.certify_authority(wanted, agency))
+    (folder / "root.pem").write_bytes(authority.ca.read_bytes())
+    return Authority.load(folder)
+
+
+def test_an_agencys_authority_is_held_to_its_organisation_and_makes_no_servers(
+    authority: Authority, tmp_path: Path
+) -> None:
+    certificate = own_authority(authority, tmp_path, "ATF").certificate
+    assert certificate.subject.rfc4514_string() == "CN=ATF CA,O=ATF"
+    assert principal(certificate) is None  # it is nobody's client certificate
+    constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints)
+    assert constraints.critical
+    assert constraints.value.permitted_subtrees == [
+        x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "ATF")]))
+    ]
+    assert x509.DNSName("") in (constraints.value.excluded_subtrees or [])
+    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 0
+    assert certificate.not_valid_after_utc <= authority.certificate.not_valid_after_utc
+
+
+@pytest.mark.parametrize("name", [OPERATOR, "atf", "ATF,O=operator"])
+def test_the_operators_name_gets_no_authority(authority: Authority, name: str) -> None:
+    with pytest.raises(CertificateNameInvalid):
+        authority.certify_authority(request(), name)
+
+
+def test_what_an_agencys_authority_issues_brings_its_chain(authority: Authority, tmp_path: Path) -> None:
+    own = own_authority(authority, tmp_path / "atf-ca", "ATF")
+    files = own.issue_client("ATF", tmp_path / "client", site="desk-1")
+    files.check()
+    assert files.ca.read_bytes() == authority.ca.read_bytes()
+    leaf, issuer = x509.load_pem_x509_certificates(files.certificate.read_bytes())
+    leaf.verify_directly_issued_by(issuer)
+    issuer.verify_directly_issued_by(authority.certificate)
