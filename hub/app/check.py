@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.adapters.files import load_kem_keys, load_signing_key, read_file
+from hub.adapters.files import read_file
 from hub.adapters.found_connectors import build_sink, build_source, connector_context
+from hub.adapters.key_files import load_kem_keys, load_signing_key
 from hub.adapters.standing import KeyKind, own_key_end_ms
 from hub.app.process import start_process, tls_files
 from hub.app.site import source_context

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from hub.adapters.files import load_kem_keys
 from hub.adapters.found_connectors import build_sink, connector_context
+from hub.adapters.key_files import load_kem_keys
 from hub.adapters.sqlite_inbox import SqliteInbox, read_rejected
 from hub.app.process import SettingMissing, start_process
 from hub.client.inbox import RejectedRecord

@@ -10,9 +10,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
-from hub.adapters.files import load_signing_key, write_file
+from hub.adapters.files import write_file
 from hub.adapters.kafka import KafkaConsumer, KafkaProducer
 from hub.adapters.kafka_reader import read_topic
+from hub.adapters.key_files import load_signing_key
 from hub.adapters.sqlite_outbox import SqliteOutbox
 from hub.adapters.watched_subscriptions import WatchedSubscriptions
 from hub.app.process import served, start_process, tls_files

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from hub.adapters.files import load_kem_keys, load_signing_key
 from hub.adapters.found_connectors import (
     RunningSource,
     SourceTotals,

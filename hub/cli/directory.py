@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from hub.adapters.files import load_root, load_signing_key, load_statement, load_verify_key, read_file, write_file
+from hub.adapters.files import load_root, load_statement, read_file, write_file
+from hub.adapters.key_files import load_signing_key, load_verify_key
 from hub.catalog import Catalog
 from hub.cli.keys import AgencyCode
 from hub.errors import ConfigError

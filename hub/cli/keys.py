@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +12,15 @@ from typing import Final
 
 import click
 
-from hub.adapters.files import (
+from hub.adapters.files import load_statement, read_file, write_statement
+from hub.adapters.key_files import (
     KEY_SUFFIX,
     MAX_KEY_FILE,
     load_kem_public_key,
     load_signing_key,
-    load_statement,
     load_verify_key,
-    read_file,
     read_secret,
     write_key,
-    write_statement,
 )
 from hub.errors import ConfigError
 from hub.model import HUB, AgencyId, NameInvalid, parse_agency_id
@@ -95,15 +94,24 @@ def show(files: tuple[Path, ...], as_json: bool) -> None:
     """What each of FILES is: its use and its id. A private key is never printed."""
     told = []
     for path in files:
-        use, key_id, private = describe_key(read_file(path, MAX_KEY_FILE))
-        if private:
+        found = describe_key(read_file(path, MAX_KEY_FILE))
+        if found.private:
             read_secret(path)  # refuses one that others can read
-        told.append({"file": str(path), "use": use.value, "key_id": key_id, "private": private})
+        told.append(
+            {"file": str(path), "use": found.use.value, "key_id": found.key_id, "private": found.private}
+            | ({"encrypted": found.encrypted} if found.private else {})
+        )
     if as_json:
         click.echo(json.dumps(told, indent=2))
         return
     for row in told:
-        click.echo(f"{row['key_id']}  {row['use']:9}  {'private' if row['private'] else 'public '}  {row['file']}")
+        click.echo(f"{row['key_id']}  {row['use']:9}  {_kind(row):9}  {row['file']}")
+
+
+def _kind(row: Mapping[str, object]) -> str:
+    if not row["private"]:
+        return "public"
+    return "encrypted" if row["encrypted"] else "private"
 
 
 @cli.command()

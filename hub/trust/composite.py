@@ -7,7 +7,8 @@ seeds 32 + 32, signature 3309 + 64. The component keys are used nowhere else. do
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -23,6 +24,7 @@ _MLDSA_SIGNATURE: Final = 3309
 PUBLIC_LENGTH: Final = _MLDSA_PUBLIC + 32
 SIGNATURE_LENGTH: Final = _MLDSA_SIGNATURE + 64
 SEED_LENGTH: Final = 64
+MLDSA_SEED_LENGTH: Final = 32
 
 _FIELD: Final = 2**255 - 19
 # y of the eight points of small order (RFC 8032 5.1): under such a key anyone can make the Ed25519 half
@@ -92,25 +94,50 @@ class VerifyKey:
         return hash(self.raw)
 
 
-class SigningKey:
-    """A composite private key, from two seeds."""
+class Ed25519Signer(Protocol):
+    """The Ed25519 half of a private key that is somewhere else: in a token (hub/adapters/token.py)."""
 
-    __slots__ = ("_ed25519", "_mldsa", "public", "seed")
+    @property
+    def public(self) -> bytes:
+        """The public half's 32 bytes."""
+
+    def sign(self, message: bytes, /) -> bytes:
+        """64 bytes, verified against :attr:`public`. Raises ``UnavailableError``, ``ConfigError``."""
+
+
+class SigningKey:
+    """A composite private key, from two seeds. ``seed`` is None where a half of it is in a token."""
+
+    __slots__ = ("_mldsa", "_sign_ed25519", "public", "seed")
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != SEED_LENGTH:
             raise KeyMalformed("not a composite private key", length=len(seed), wanted=SEED_LENGTH)
-        self.seed = seed
-        self._mldsa = MLDSA65PrivateKey.from_seed_bytes(seed[:32])
-        self._ed25519 = Ed25519PrivateKey.from_private_bytes(seed[32:])
-        self.public = VerifyKey(
-            self._mldsa.public_key().public_bytes_raw() + self._ed25519.public_key().public_bytes_raw()
-        )
+        ed25519 = Ed25519PrivateKey.from_private_bytes(seed[MLDSA_SEED_LENGTH:])
+        self.seed: bytes | None = seed
+        self._mldsa = MLDSA65PrivateKey.from_seed_bytes(seed[:MLDSA_SEED_LENGTH])
+        self._sign_ed25519: Callable[[bytes], bytes] = ed25519.sign
+        self.public = VerifyKey(self._mldsa.public_key().public_bytes_raw() + ed25519.public_key().public_bytes_raw())
+
+    @classmethod
+    def of_halves(cls, mldsa_seed: bytes, ed25519: Ed25519Signer) -> SigningKey:
+        """The key whose ML-DSA half is here, and whose Ed25519 half signs elsewhere. Raises :class:`KeyMalformed`."""
+        if len(mldsa_seed) != MLDSA_SEED_LENGTH:
+            raise KeyMalformed("not an ML-DSA private key", length=len(mldsa_seed), wanted=MLDSA_SEED_LENGTH)
+        key = cls.__new__(cls)
+        key.seed = None
+        key._mldsa = MLDSA65PrivateKey.from_seed_bytes(mldsa_seed)
+        key._sign_ed25519 = ed25519.sign
+        key.public = VerifyKey(key._mldsa.public_key().public_bytes_raw() + ed25519.public)
+        return key
 
     def sign(self, context: bytes, message: bytes) -> bytes:
-        """3373 bytes over ``message``. ``context`` names the kind of thing that is signed: one for each."""
+        """3373 bytes over ``message``. ``context`` names the kind of thing that is signed: one for each.
+
+        Raises what the token raises, where a half is in one.
+        """
         signed = _to_sign(context, message)
-        return self._mldsa.sign(signed, _LABEL) + self._ed25519.sign(signed)
+        return self._mldsa.sign(signed, _LABEL) + self._sign_ed25519(signed)
 
     def __repr__(self) -> str:
         return f"SigningKey(key_id={self.public.key_id.hex()[:16]})"

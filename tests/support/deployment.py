@@ -14,7 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from hub.adapters.files import write_file, write_key
+from hub.adapters.files import write_file
+from hub.adapters.key_files import write_key
 from hub.model import HUB, AgencyId
 from hub.trust.keys import KeyUse
 from hub.trust.root import Root

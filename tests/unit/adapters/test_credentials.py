@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hub.adapters.credentials import forbidden_bits
-from hub.adapters.files import KeyFileExposed, load_signing_key, write_key
+from hub.adapters.key_files import KeyFileExposed, load_signing_key, write_key
 from hub.adapters.pki import Authority
 from hub.adapters.tls import TlsFileInvalid
 from hub.trust.keys import KeyUse

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.adapters.files import load_kem_keys, load_signing_key, load_statement, load_verify_key
+from hub.adapters.files import load_statement
+from hub.adapters.key_files import load_kem_keys, load_signing_key, load_verify_key
 from hub.model import HUB, AgencyId
 from hub.trust.keys import KeyUse
 from hub.trust.statement import KeyStatement, verify_statement

@@ -21,8 +21,8 @@ def test_composite_keys_come_back(use: k.KeyUse) -> None:
     public = k.encode_public_key(use, SIGNING.public)
     assert k.parse_signing_key(private, use).seed == SIGNING.seed
     assert k.parse_verify_key(public, use) == SIGNING.public
-    assert k.describe_key(private) == (use, SIGNING.public.key_id.hex(), True)
-    assert k.describe_key(public) == (use, SIGNING.public.key_id.hex(), False)
+    assert k.describe_key(private) == k.KeyDescription(use, SIGNING.public.key_id.hex(), private=True)
+    assert k.describe_key(public) == k.KeyDescription(use, SIGNING.public.key_id.hex(), private=False)
 
 
 def test_kem_keys_come_back() -> None:
@@ -30,8 +30,8 @@ def test_kem_keys_come_back() -> None:
     public = k.encode_public_key(k.KeyUse.KEM, KEM.public)
     assert k.parse_kem_key(private).seed == KEM.seed
     assert k.parse_kem_public_key(public).raw == KEM.public.raw
-    assert k.describe_key(private) == (k.KeyUse.KEM, KEM.public.kem_id.hex(), True)
-    assert k.describe_key(public) == (k.KeyUse.KEM, KEM.public.kem_id.hex(), False)
+    assert k.describe_key(private) == k.KeyDescription(k.KeyUse.KEM, KEM.public.kem_id.hex(), private=True)
+    assert k.describe_key(public) == k.KeyDescription(k.KeyUse.KEM, KEM.public.kem_id.hex(), private=False)
 
 
 @pytest.mark.parametrize("use", COMPOSITE_USES)
