@@ -14,6 +14,7 @@ from hub.adapters.found_connectors import (
     connector_context,
 )
 from hub.adapters.kafka import KafkaConsumer, KafkaProducer
+from hub.adapters.key_files import load_kem_keys, load_signing_key
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.sqlite_inbox import SqliteInbox
 from hub.adapters.sqlite_outbox import SqliteOutbox
