@@ -26,12 +26,21 @@ from hub.model import (
     parse_compartment,
     parse_handling,
 )
+from hub.trust.agreement import parse_agreement
 from hub.trust.composite import KeyMalformed, SignatureInvalid, VerifyKey
+from hub.trust.index import Index, ListedAgreement
 from hub.trust.kem import KemPublicKey
 from hub.trust.root import Custodian, Root
 from hub.trust.signed_json import Strict, first_fault, read_strict_json
 from hub.trust.snapshot_form import AgreementForm, PayloadForm, SnapshotForm
-from hub.trust.statement import KeyStatement, SignedStatement, SigningKeyEntry, verify_statement
+from hub.trust.statement import (
+    KeyStatement,
+    SignedStatement,
+    SigningKeyEntry,
+    StatementOfAnother,
+    parse_statement,
+    verify_statement,
+)
 
 DIRECTORY_CONTEXT: Final = b"cgi-hub/v1/directory"
 """What a custodian signs under (directory 5.2)."""
@@ -88,6 +97,12 @@ class DirectoryKeyShared(RejectedError):
     """One key listed for two agencies, or for two roles."""
 
     code = "directory.key_shared"
+
+
+class AgreementOfOthers(RejectedError):
+    """A well-signed agreement that speaks for other parties, another hub or under another name than it is listed."""
+
+    code = "agreement.others"
 
 
 class DirectoryExpired(UnavailableError):
@@ -173,6 +188,15 @@ class AgencyEntry:
     statement: KeyStatement
 
 
+@dataclass(frozen=True, slots=True)
+class DirectoryFault:
+    """A role of the directory that does not hold, and why. Such an agency has no keys, such an agreement is none."""
+
+    role: str
+    code: str
+    message: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Directory:
     """A verified snapshot. Equal and hashed by ``digest`` (SHA-256 of the signed payload). Times in ms since 1970.
@@ -187,6 +211,7 @@ class Directory:
     digest: bytes
     entries: Mapping[AgencyId, AgencyEntry]
     all_agreements: tuple[Agreement, ...]
+    faults: tuple[DirectoryFault, ...] = ()
     _agreements: Mapping[tuple[AgencyId, AgencyId], tuple[Agreement, ...]] = field(init=False, repr=False)
     _recipients: Mapping[AgencyId, tuple[AgencyId, ...]] = field(init=False, repr=False)
     _signing: Mapping[AgencyId, Mapping[bytes, SigningKeyEntry]] = field(init=False, repr=False)
@@ -275,8 +300,144 @@ class Directory:
         return max(ends, default=now_ms)
 
     def statement_versions(self) -> dict[AgencyId, int]:
-        """Each agency's statement version: what a reader remembers beside the directory's own version."""
-        return {agency: entry.statement.version for agency, entry in self.entries.items()}
+        """Each agency's statement version: what a reader remembers beside the directory's own version.
+
+        Without those at fault, which have none."""
+        return {agency: entry.statement.version for agency, entry in self.entries.items() if entry.statement.version}
+
+
+# --- building ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryParts:
+    """What was verified of one version of the directory, before it is put together.
+
+    ``statements`` are the payloads of the agencies' key statements, ``agreements`` those of the agreements, by slug;
+    what did not verify is missing there and stands in ``faults``.
+    """
+
+    root: Root
+    version: int
+    issued_at_ms: int
+    expires_at_ms: int
+    digest: bytes
+    index: Index
+    identities: Mapping[AgencyId, VerifyKey]
+    statements: Mapping[AgencyId, bytes]
+    agreements: Mapping[str, bytes]
+    faults: tuple[DirectoryFault, ...] = ()
+
+
+def build_directory(parts: DirectoryParts) -> Directory:
+    """The frozen directory (directory 7). A statement or agreement that does not hold becomes a fault of its own.
+
+    Raises :class:`DirectoryOtherHub`, :class:`DirectoryMalformed`, and :class:`DirectoryKeyShared` where the custodians
+    listed one key for two holders.
+    """
+    root, index = parts.root, parts.index
+    if index.hub != root.hub:
+        raise DirectoryOtherHub("the directory is another hub's", wanted=root.hub, found=index.hub)
+    faults = list(parts.faults)
+    holders = _listed_holders(parts)
+    statements: dict[AgencyId, KeyStatement] = {}
+    for listed in index.agencies:
+        payload = parts.statements.get(listed.agency)
+        if payload is None:
+            continue
+        try:
+            statements[listed.agency] = _read_statement(payload, root.hub, listed.agency)
+        except RejectedError as error:
+            faults.append(DirectoryFault(f"agency.{listed.agency}", error.code, error.message))
+    for agency, other in _sharing(statements, holders):
+        del statements[agency]
+        faults.append(
+            DirectoryFault(f"agency.{agency}", DirectoryKeyShared.code, f"a key of its statement is also {other}")
+        )
+    entries = {
+        listed.agency: AgencyEntry(
+            listed.agency,
+            listed.name,
+            listed.active,
+            parts.identities[listed.agency],
+            statements.get(listed.agency) or KeyStatement(root.hub, listed.agency, 0, 0, (), ()),
+        )
+        for listed in index.agencies
+    }
+    agreements: list[Agreement] = []
+    for agreed in index.agreements:
+        payload = parts.agreements.get(agreed.slug)
+        if payload is None:
+            continue
+        try:
+            agreements += _read_agreed(payload, root.hub, agreed)
+        except RejectedError as error:
+            faults.append(DirectoryFault(f"agreement.{agreed.slug}", error.code, error.message))
+    return Directory(
+        root.hub,
+        parts.version,
+        parts.issued_at_ms,
+        parts.expires_at_ms,
+        parts.digest,
+        MappingProxyType(entries),
+        tuple(agreements),
+        tuple(sorted(faults, key=lambda fault: fault.role)),
+    )
+
+
+def _listed_holders(parts: DirectoryParts) -> dict[bytes, str]:
+    """Each half of a key that the custodians list, with who holds it."""
+    holders: dict[bytes, str] = {}
+    listed = [(custodian.key, f"custodian {custodian.name}") for custodian in parts.root.custodians]
+    listed += [(key, "the operator's online key") for key in parts.root.online]
+    for agency in parts.index.agencies:
+        identity = parts.identities.get(agency.agency)
+        if identity is None:
+            raise DirectoryMalformed("an agency is listed without an identity key", agency=agency.agency)
+        listed.append((identity, f"the identity key of {agency.agency}"))
+    for key, holder in listed:
+        for half in _halves(key.raw):
+            if holders.setdefault(half, holder) != holder:
+                raise DirectoryKeyShared("one key is listed for two holders", first=holders[half], second=holder)
+    return holders
+
+
+def _halves(raw: bytes) -> tuple[bytes, bytes]:
+    return raw[:-32], raw[-32:]  # directory 1.3: half of a key has one holder too
+
+
+def _sharing(statements: Mapping[AgencyId, KeyStatement], holders: Mapping[bytes, str]) -> list[tuple[AgencyId, str]]:
+    """The agencies whose statement lists a key, or half of one, that is someone else's or has another use."""
+    uses: dict[bytes, list[tuple[AgencyId, str]]] = {}
+    for agency, statement in statements.items():
+        keys = [(key.key.raw, f"a signing key of {agency}") for key in statement.signing_keys]
+        keys += [(key.key.raw, f"a KEM key of {agency}") for key in statement.kem_keys]
+        for raw, use in keys:
+            for half in _halves(raw):
+                uses.setdefault(half, []).append((agency, use))
+    found: dict[AgencyId, str] = {}
+    for half, users in uses.items():
+        holder = holders.get(half)
+        if holder is not None:
+            found.update((agency, holder) for agency, _ in users)
+        elif len({use for _, use in users}) > 1:  # nobody can tell here whose it is: it is nobody's
+            for agency, use in users:
+                found[agency] = next(other for _, other in users if other != use)
+    return sorted(found.items())
+
+
+def _read_statement(payload: bytes, hub: AgencyId, agency: AgencyId) -> KeyStatement:
+    statement = parse_statement(payload)
+    if (statement.hub, statement.agency) != (hub, agency):
+        raise StatementOfAnother("the key statement speaks for another agency or hub", agency=agency, hub=hub)
+    return statement
+
+
+def _read_agreed(payload: bytes, hub: AgencyId, listed: ListedAgreement) -> tuple[Agreement, ...]:
+    document = parse_agreement(payload)
+    if (document.hub, document.slug, tuple(sorted(document.parties))) != (hub, listed.slug, listed.parties):
+        raise AgreementOfOthers("the text is of another agreement, other parties or another hub", agreement=listed.slug)
+    return document.agreements()
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

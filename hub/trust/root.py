@@ -43,6 +43,9 @@ class Root:
     hub: AgencyId
     custodians: tuple[Custodian, ...]
     threshold: int
+    online: tuple[VerifyKey, ...] = ()
+    """The operator's keys that date the directory and vouch for nothing else."""
+    version: int = 1
 
     def __post_init__(self) -> None:
         if not 0 < self.threshold <= len(self.custodians) <= MAX_CUSTODIANS:
@@ -53,9 +56,10 @@ class Root:
                 most=MAX_CUSTODIANS,
             )
         # Half a key shared would let one holder's loss weaken two custodians (directory 3.3).
-        halves = [half for c in self.custodians for half in (c.key.raw[:-32], c.key.raw[-32:])]
+        keys = [*(c.key for c in self.custodians), *self.online]
+        halves = [half for key in keys for half in (key.raw[:-32], key.raw[-32:])]
         if len(set(halves)) != len(halves):
-            raise RootInvalid("two custodians share a key, or half of one")
+            raise RootInvalid("two custodians, or one and the operator, share a key, or half of one")
 
 
 def parse_root(raw: bytes) -> Root:

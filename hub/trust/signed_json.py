@@ -54,7 +54,8 @@ def encode_base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode("ascii")
 
 
-def _from_base64(value: object) -> bytes:
+def from_base64(value: object) -> bytes:
+    """The bytes of their one base64 text (bytes are given back). Raises ``ValueError``."""
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
@@ -70,7 +71,7 @@ def _from_base64(value: object) -> bytes:
 
 Base64 = Annotated[
     bytes,
-    BeforeValidator(_from_base64),
+    BeforeValidator(from_base64),
     PlainSerializer(encode_base64, return_type=str, when_used="json"),
 ]
 """Bytes that stand as standard base64 with padding in JSON."""

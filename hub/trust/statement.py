@@ -182,8 +182,8 @@ def _key_form(entry: SigningKeyEntry | KemKeyEntry) -> dict[str, Any]:
     return form
 
 
-def sign_statement(statement: KeyStatement, identity: SigningKey) -> SignedStatement:
-    """A statement's bytes, signed by the agency's identity key."""
+def encode_statement(statement: KeyStatement) -> bytes:
+    """A statement's bytes. Raises :class:`StatementMalformed` for one that a reader would refuse."""
     kem: Sequence[KemKeyEntry] = sorted(statement.kem_keys, key=lambda entry: entry.not_before_ms)
     payload = encode_json(
         {
@@ -197,6 +197,12 @@ def sign_statement(statement: KeyStatement, identity: SigningKey) -> SignedState
         }
     )
     parse_statement(payload)  # never sign what a reader would refuse
+    return payload
+
+
+def sign_statement(statement: KeyStatement, identity: SigningKey) -> SignedStatement:
+    """A statement's bytes, signed by the agency's identity key."""
+    payload = encode_statement(statement)
     return SignedStatement(payload, identity.sign(STATEMENT_CONTEXT, payload))
 
 
