@@ -29,7 +29,7 @@ from hub.adapters.kafka import KafkaConsumer, KafkaProducer
 from hub.adapters.tls import TlsFiles
 from hub.errors import BusNotAuthorized
 from hub.ports import IncomingRecord, OutgoingRecord
-from hub.topics import INGEST_PATTERN, ROUTER_GROUP
+from hub.topics import DIRECTORY, INGEST_PATTERN, ROUTER_GROUP
 from tests.support.broker import Broker, running_broker
 
 pytestmark = pytest.mark.broker
@@ -265,7 +265,7 @@ def test_an_agency_sees_no_acl_and_no_end_of_anothers_topic(broker: Broker) -> N
 
 def test_an_agency_sees_its_own_topics_and_groups_alone(broker: Broker) -> None:
     admin = AdminClient(configuration(broker, "JCF"))
-    assert set(admin.list_topics(timeout=10).topics) == {"ingest.JCF", "deliver.JCF"}
+    assert set(admin.list_topics(timeout=10).topics) == {"ingest.JCF", "deliver.JCF", DIRECTORY}
     groups = admin.list_consumer_groups().result(10)
     assert [group.group_id for group in groups.valid if not group.group_id.startswith("JCF.")] == []
 

@@ -8,12 +8,17 @@ import yaml
 from hub.errors import ConfigError
 from hub.model import HUB, AgencyId, NameInvalid
 from hub.topics import (
+    APPLIED,
+    DIRECTORY,
     HEARTBEAT,
     INGEST_PATTERN,
     QUARANTINE,
     ROUTER_GROUP,
+    SUPER_USER,
     Acl,
     Declaration,
+    Quota,
+    Quotas,
     TopicsInvalid,
     consumer_group,
     deliver_topic,
@@ -28,7 +33,15 @@ DECLARATION = Declaration.load()
 
 def test_the_names_in_the_code_are_the_declared_ones() -> None:
     names = {topic.name for topic in DECLARATION.topics([ATF])}
-    assert names == {ingest_topic(ATF), deliver_topic(ATF), ingest_topic(HUB), QUARANTINE, HEARTBEAT}
+    assert names == {
+        ingest_topic(ATF),
+        deliver_topic(ATF),
+        ingest_topic(HUB),
+        QUARANTINE,
+        HEARTBEAT,
+        DIRECTORY,
+        APPLIED,
+    }
     groups = {acl.name for acl in DECLARATION.acls([ATF]) if acl.resource == "GROUP"}
     assert groups == {ROUTER_GROUP, "ATF."}
 
@@ -39,6 +52,7 @@ def test_an_agency_may_write_and_read_its_own_and_nothing_else() -> None:
         Acl("JCF", "WRITE", "TOPIC", "ingest.JCF"),
         Acl("JCF", "READ", "TOPIC", "deliver.JCF"),
         Acl("JCF", "READ", "GROUP", "JCF.", prefixed=True),
+        Acl("JCF", "READ", "TOPIC", "hub.directory"),
     }
 
 
@@ -51,7 +65,15 @@ def test_the_hub_may_do_what_the_router_does_and_nothing_else() -> None:
         Acl("HUB", "WRITE", "TOPIC", "ingest.HUB"),
         Acl("HUB", "WRITE", "TOPIC", "hub.quarantine"),
         Acl("HUB", "WRITE", "TOPIC", "hub.heartbeat"),
+        Acl("HUB", "READ", "TOPIC", "hub.directory"),
     }
+
+
+def test_the_directory_is_read_by_each_agency_and_written_by_none() -> None:
+    on_it = [acl for acl in DECLARATION.acls([ATF, JCF]) if acl.name in (DIRECTORY, APPLIED)]
+    assert {acl.principal for acl in on_it} == {"ATF", "JCF", HUB}
+    assert {(acl.operation, acl.name) for acl in on_it} == {("READ", DIRECTORY)}
+    assert SUPER_USER not in {acl.principal for acl in DECLARATION.acls([ATF])}
 
 
 def test_a_prefix_of_one_agency_is_never_another_ones() -> None:
@@ -106,6 +128,50 @@ def test_a_group_of_an_agency() -> None:
     for name in ("", "Desk", "a b", ".a", "x" * 65):
         with pytest.raises(ConfigError):
             consumer_group(ATF, name)
+
+
+# --- quotas -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_agency_has_the_declared_quotas_and_the_hub_none() -> None:
+    quotas = DECLARATION.quotas([JCF, HUB, ATF])
+    assert {(quota.principal, quota.name) for quota in quotas} == {
+        (agency, name) for agency in ("ATF", "JCF") for name in ("producer_byte_rate", "consumer_byte_rate")
+    }
+    assert all(quota.rate >= 1_000_000 for quota in quotas)
+    assert DECLARATION.without_quotas().quotas([ATF]) == ()
+    assert DECLARATION.without_quotas().acls([ATF]) == DECLARATION.acls([ATF])
+
+
+def test_the_operator_may_say_otherwise_for_all_and_for_one(tmp_path: Path) -> None:
+    file = tmp_path / "quotas.yaml"
+    file.write_text("agency: {producer_byte_rate: 5}\nagencies: {ATF: {consumer_byte_rate: 7}}\n")
+    declared = Declaration(DECLARATION.files, Quotas.model_validate({"agency": {"consumer_byte_rate": 9}}))
+    assert declared.with_quotas(Quotas.load(file)).quotas([ATF, JCF]) == (
+        Quota("ATF", "consumer_byte_rate", 7),
+        Quota("ATF", "producer_byte_rate", 5),
+        Quota("JCF", "consumer_byte_rate", 9),
+        Quota("JCF", "producer_byte_rate", 5),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("agency: {producer_byte_rate: 0}", "agency.producer_byte_rate"),
+        ("agency: {producer: 5}", "agency.producer"),
+        ("agencies: {atf: {producer_byte_rate: 5}}", "agencies.atf"),
+        ("ATF: {producer_byte_rate: 5}", "ATF"),
+    ],
+)
+def test_a_mistake_in_the_quotas_is_told(tmp_path: Path, text: str, field: str) -> None:
+    file = tmp_path / "quotas.yaml"
+    file.write_text(text)
+    with pytest.raises(TopicsInvalid) as caught:
+        Quotas.load(file)
+    assert caught.value.details["field"] == field
+    with pytest.raises(TopicsInvalid, match="cannot be read"):
+        Quotas.load(tmp_path / "none.yaml")
 
 
 # --- mistakes in the files --------------------------------------------------------------------------------------------
