@@ -46,6 +46,7 @@ _INFO: Final = logging.INFO
 _WARN: Final = logging.WARNING
 _ERROR: Final = logging.ERROR
 
+    "exporter.unavailable",
 WORDS: Final[dict[LogWord, tuple[int, str]]] = {
     "process.started": (_INFO, "A process has read its configuration and begins."),
     "process.ready": (_INFO, "It has what it needs and makes progress."),
@@ -92,6 +93,7 @@ def say(word: LogWord, /, **facts: object) -> None:
 
 
 class _Libraries(logging.Handler):
+    "exporter.unavailable": (_WARN, "The broker does not answer the exporter; what it said last stands."),
     """What libraries log by themselves, under one word of ours."""
 
     def emit(self, record: logging.LogRecord) -> None:

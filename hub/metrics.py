@@ -32,6 +32,7 @@ HistogramName = Literal[
     "cgi_end_to_end_age_seconds",
     "cgi_bundle_events",
     "cgi_bundle_bytes",
+    "cgi_broker_answer_seconds",
 ]
 GaugeName = Literal[
     "cgi_outbox_records",
@@ -54,6 +55,17 @@ GaugeName = Literal[
     "cgi_progress_timestamp_seconds",
     "cgi_ready",
     "cgi_build_info",
+    "cgi_group_lag_records",
+    "cgi_group_lag_seconds",
+    "cgi_group_expired_records",
+    "cgi_group_members",
+    "cgi_topic_partitions",
+    "cgi_topic_bytes",
+    "cgi_topic_end_offset",
+    "cgi_topic_retention_seconds",
+    "cgi_brokers",
+    "cgi_broker_disk_bytes",
+    "cgi_controllers",
 ]
 MetricName = CounterName | HistogramName | GaugeName
 Kind = Literal["counter", "histogram", "gauge"]
@@ -116,8 +128,12 @@ TOPIC: Final = Label("topic", "the Kafka topic")
 SINK: Final = Label("sink", "the sink's name in the configuration", limit=32)
 SOURCE: Final = Label("source", "the source's name in the configuration", limit=32)
 OPERATION: Final = _closed(
-    "operation", "what was tried", "poll", "produce", "commit", "directory", "route", "open", "sink", "outbox", "start"
+    "operation",
+    "what was tried",
+    *("poll", "produce", "commit", "directory", "route", "open", "sink", "outbox", "start", "figures"),
 )
+GROUP: Final = Label("group", "the consumer group; empty for a topic that no group has ever read")
+BROKER: Final = Label("broker", "the node's id", limit=64)
 
 _FAST: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _AGES: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3600, 21600, 86400, 604800)
@@ -235,7 +251,7 @@ _DECLARED: Final = (
         (
             Label(
                 "worker",
-                "router, heartbeat (a router's to the broker), publisher, subscriber, or the name of a source",
+                "router, heartbeat (a router's to the broker), publisher, subscriber, exporter, or a source's name",
                 limit=64,
             ),
         ),
@@ -248,9 +264,78 @@ _DECLARED: Final = (
         (
             Label("version", "of cgi-hub", limit=4),
             Label("python", "of the interpreter", limit=4),
-            _closed("role", "what the process is", "router", "site", "publish"),
+            _closed("role", "what the process is", "router", "site", "publish", "exporter"),
             Label("agency", "whose process it is", limit=4),
         ),
+    ),
+    # --- the broker's figures, which the exporter asks for (hub/app/exporter.py)
+    Metric(
+        "cgi_group_lag_records",
+        "gauge",
+        "Records on the topic that the group has not committed, whether it has members or not.",
+        (GROUP, TOPIC),
+    ),
+    Metric(
+        "cgi_group_lag_seconds",
+        "gauge",
+        "Age of the oldest of them, by the broker's time; 0 when there is none.",
+        (GROUP, TOPIC),
+    ),
+    Metric(
+        "cgi_group_expired_records",
+        "gauge",
+        "Records that Kafka deleted before the group had committed them; until it commits what comes after them.",
+        (GROUP, TOPIC),
+    ),
+    Metric("cgi_group_members", "gauge", "Members of the group: who reads the topic now.", (GROUP, TOPIC)),
+    Metric(
+        "cgi_topic_partitions",
+        "gauge",
+        "Partitions of the topic, by the worst that is true of them.",
+        (
+            TOPIC,
+            _closed(
+                "state",
+                "a replica is away; too few replicas for a write; no leader",
+                "healthy",
+                "under_replicated",
+                "under_min_isr",
+                "offline",
+            ),
+        ),
+    ),
+    Metric("cgi_topic_bytes", "gauge", "Bytes of the topic on the disks of all brokers.", (TOPIC,)),
+    Metric("cgi_topic_end_offset", "gauge", "Sum of the partitions' end offsets: records ever written.", (TOPIC,)),
+    Metric(
+        "cgi_topic_retention_seconds",
+        "gauge",
+        "How long the broker keeps a record of the topic; +Inf: for ever.",
+        (TOPIC,),
+    ),
+    Metric(
+        "cgi_brokers",
+        "gauge",
+        "Brokers; `away`: a partition has a replica on it, and the cluster does not name it.",
+        (_closed("state", "whether the cluster names it", "up", "away"),),
+    ),
+    Metric(
+        "cgi_broker_disk_bytes",
+        "gauge",
+        "Bytes of the fullest volume that the broker keeps topics on.",
+        (BROKER, _closed("kind", "its size; what is left", "total", "usable")),
+    ),
+    Metric(
+        "cgi_broker_answer_seconds",
+        "histogram",
+        "Time until the broker had answered the exporter's question for its disks.",
+        (BROKER,),
+        _AGES,
+    ),
+    Metric(
+        "cgi_controllers",
+        "gauge",
+        "1 while the brokers name a leader of the controllers, else 0.",
+        (_closed("state", "what the controller does", "leading"),),
     ),
 )
 

@@ -34,6 +34,11 @@ class LabelBounds:
             )
         return tuple(self._bounded(metric, label, labels[label.name]) for label in metric.labels)
 
+    def forget(self, metric: Metric) -> None:
+        """Its labels' values do not count any more."""
+        for label in metric.labels:
+            self._seen.pop((metric.name, label.name), None)
+
     def _bounded(self, metric: Metric, label: Label, value: str) -> str:
         if label.values:
             if value not in label.values:
@@ -97,6 +102,12 @@ class PrometheusObserver:
         values = self._bounds.values(declared(name, "gauge"), labels)
         gauge = self._gauges[name]
         (gauge.labels(*values) if values else gauge).set(value)
+
+    def clear(self, *names: GaugeName) -> None:
+        """Forget all that these gauges said: what is not said again is gone."""
+        for name in names:
+            self._gauges[name].clear()
+            self._bounds.forget(declared(name, "gauge"))
 
     def render(self) -> tuple[bytes, str]:
         """The text exposition and its content type."""

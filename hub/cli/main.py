@@ -31,6 +31,7 @@ GROUPS: Final[dict[str, tuple[str, str]]] = {
     "policy": ("hub.cli.policy", "Who may get what: check the rules, explain a decision."),
     "publish": ("hub.cli.publish", "Publish the events of one file."),
     "router": ("hub.cli.router", "Run the hub's router; stubs of what was not delivered."),
+    "exporter": ("hub.cli.exporter", "Serve the broker's figures to Prometheus: lag, partitions, disks."),
     "site": ("hub.cli.site", "Run an agency's site: its sources and sinks."),
 }
 """Each group's module (with a click command named ``cli``) and its line in ``hub --help``, which imports none."""
