@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from hub.adapters import key_files as f
 from hub.adapters.files import FileUnreadable
-from hub.trust.keys import KeyFileInvalid, KeyUse
+from hub.trust import passphrase
+from hub.trust.keys import KeyFileInvalid, KeyUse, read_derivation
 from tests.support.authority import kem_key, signing_key
 
 
@@ -80,3 +82,82 @@ class TestKeyFiles:
         f.write_secret(path, b" " * (f.MAX_KEY_FILE + 1))
         with pytest.raises(FileUnreadable, match="longer"):
             f.load_signing_key(path)
+
+
+class TestEncrypted:
+    @pytest.fixture(autouse=True)
+    def _cheap(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(passphrase, "NEW_COST", passphrase.Cost(19 * 1024, 2, 1))
+
+    def test_a_folder_is_derived_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        writer = passphrase.Passphrase("correct horse battery")
+        for name in ("a", "b", "c"):
+            f.write_key(tmp_path / f"{name}.key", KeyUse.KEM, kem_key(name).seed, f.folder_key(tmp_path, writer))
+        derived = []
+        derive = passphrase.Passphrase._derive
+        monkeypatch.setattr(
+            passphrase.Passphrase, "_derive", lambda self, *told: derived.append(told) or derive(self, *told)
+        )
+        reader = passphrase.Passphrase("correct horse battery")
+        assert len(f.load_kem_keys(tmp_path, f.KeyAccess(lambda: reader))) == 3
+        assert len(set(derived)) == 1
+
+    def test_a_new_file_takes_the_salt_of_its_folder(self, tmp_path: Path) -> None:
+        f.write_key(
+            tmp_path / "a.key", KeyUse.KEM, kem_key("a").seed, passphrase.Passphrase("correct horse battery").new_key()
+        )
+        (tmp_path / "b.key").write_text("not a key")
+        same = f.folder_key(tmp_path, passphrase.Passphrase("correct horse battery"))
+        other = f.folder_key(tmp_path, passphrase.Passphrase("incorrect horse battery"))
+        found = read_derivation((tmp_path / "a.key").read_bytes())
+        assert found is not None
+        assert same.derivation == found
+        assert other.derivation.check != found.check
+
+    def test_the_file_is_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.key"
+        f.write_key(path, KeyUse.KEM, kem_key("a").seed, passphrase.Passphrase("correct horse battery").new_key())
+        with pytest.raises(passphrase.PassphraseNeeded) as needed:
+            f.load_kem_key(path)
+        with pytest.raises(passphrase.PassphraseWrong) as wrong:
+            f.load_kem_key(path, f.KeyAccess(lambda: passphrase.Passphrase("wrong")))
+        assert needed.value.details["file"] == wrong.value.details["file"] == path
+
+    def test_a_plain_file_is_encrypted_in_its_place(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.key"
+        f.write_key(path, KeyUse.KEM, kem_key("a").seed)
+        phrase = passphrase.Passphrase("correct horse battery")
+        f.encrypt_key_file(path, None, phrase.new_key())
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert f.load_kem_key(path, f.KeyAccess(lambda: phrase)).seed == kem_key("a").seed
+        assert [found.name for found in tmp_path.iterdir() if found.suffix == ".tmp"] == []
+
+
+class TestWriting:
+    def test_a_crash_leaves_no_half_of_a_key(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def stopped(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(os, "link", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            f.write_secret(tmp_path / "a.key", b"x")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_on_a_stick_without_links(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def no_links(*_: object) -> None:
+            raise PermissionError(errno.EPERM, "no links here")
+
+        monkeypatch.setattr(os, "link", no_links)
+        f.write_secret(tmp_path / "a.key", b"x")
+        assert f.read_secret(tmp_path / "a.key") == b"x"
+        with pytest.raises(FileUnreadable, match="never written over"):
+            f.write_secret(tmp_path / "a.key", b"y")
+        assert [found.name for found in tmp_path.iterdir()] == ["a.key"]
+
+    def test_destroyed(self, tmp_path: Path) -> None:
+        f.write_secret(tmp_path / "a.key", b"x")
+        os.link(tmp_path / "a.key", tmp_path / "seen")
+        for _ in range(2):
+            f.destroy_secret(tmp_path / "a.key")
+        assert not (tmp_path / "a.key").exists()
+        assert (tmp_path / "seen").read_bytes() == b"\0"

@@ -134,3 +134,27 @@ def test_repr_shows_no_seed() -> None:
     assert KEY.public == VerifyKey(KEY.public.raw)
     assert KEY.public != OTHER.public
     assert hash(KEY.public) == hash(VerifyKey(KEY.public.raw))
+
+
+class TestHalves:
+    """The Ed25519 half may sign elsewhere: the key is the same."""
+
+    def test_the_same_key_in_two_places(self) -> None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        seed = bytes(range(64))
+
+        class Elsewhere:
+            key = Ed25519PrivateKey.from_private_bytes(seed[32:])
+            public = key.public_key().public_bytes_raw()
+
+            def sign(self, message: bytes) -> bytes:
+                return self.key.sign(message)
+
+        split = SigningKey.of_halves(seed[:32], Elsewhere())
+        whole = SigningKey(seed)
+        assert split.public == whole.public
+        assert split.seed is None
+        whole.public.verify(b"context", b"message", split.sign(b"context", b"message"))
+        with pytest.raises(KeyMalformed):
+            SigningKey.of_halves(seed, Elsewhere())
