@@ -21,7 +21,11 @@ class OutgoingRecord:
 
 @dataclass(frozen=True, slots=True)
 class IncomingRecord:
-    """A record that was read, with its place. ``timestamp_ms`` is the broker's."""
+    """A record that was read, with its place. ``timestamp_ms`` is the broker's.
+
+    ``appended_ms`` is when the broker appended it, by the broker's clock; None where that is not known: the topic keeps
+    its writers' times, or the bytes came from a file. One check rests on it (spec 12.3).
+    """
 
     topic: str
     partition: int
@@ -30,6 +34,7 @@ class IncomingRecord:
     key: bytes | None
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+    appended_ms: int | None = None
 
 
 Position = tuple[str, int]
@@ -41,9 +46,10 @@ class BusProducer(Protocol):
 
     async def start(self) -> None: ...
 
-    async def send(self, records: Sequence[OutgoingRecord]) -> None:
+    async def send(self, records: Sequence[OutgoingRecord]) -> int | None:
         """Returns when every record is acknowledged by all in-sync replicas; order within the call is kept per key.
 
+        What comes back is when the broker appended the last of them, by its clock; None where it does not say.
         Raises ``UnavailableError``: any prefix or subset may have been written; sending the same again is right.
         Raises ``ConfigError`` where the broker refuses for good (authorization, record too large).
         """

@@ -31,6 +31,7 @@ from hub.trust.checks import DirectoryBehind
 from hub.trust.directory import Directory
 from hub.trust.replay import EventIdReused, EventIds
 from hub.trust.verify import FlushCache
+from hub.wire.appended import encode_appended
 from hub.wire.quarantine import encode_quarantined, quarantine
 
 WORKER: Final = "router"
@@ -131,6 +132,8 @@ class Router:
         self._flushes = FlushCache()
         self._event_ids = EventIds(limits.remembered_events)
         self._holds: dict[Position, _Hold] = {}
+        self._positions: dict[Position, int] = {}
+        """Committed last, by partition."""
         self._claims: dict[Position, tuple[int, float]] = {}
         """For a partition that waits for a newer directory: the offset, and since when. It outlasts going back."""
         self._generation = -1
@@ -145,12 +148,28 @@ class Router:
         Raises ``ConfigError`` (the broker refuses for good) and ``InvariantError``.
         """
         async with asyncio.TaskGroup() as group:
-            beating = group.create_task(self._beat())
+            beating = group.create_task(self._beat(), name="router-heartbeat")
             try:
                 await self._route_until(stop)
             finally:
                 beating.cancel()
                 await self._stop()
+
+    def state(self) -> dict[str, object]:
+        """What it is doing, for an operator's question; to be called from any thread."""
+        return {
+            "name": self._name,
+            "started": self._started,
+            "assignment": sorted(f"{topic}/{number}" for topic, number in self._consumer.assignment())
+            if self._started
+            else [],
+            "next_offsets": {f"{topic}/{number}": offset for (topic, number), offset in list(self._positions.items())},
+            "held_partitions": sorted(f"{topic}/{number}" for topic, number in list(self._holds)),
+            "generation": self._generation,
+            "bundles_routed": self._bundles,
+            "records_quarantined": self._refused,
+            "remembered_events": len(self._event_ids),
+        }
 
     async def _route_until(self, stop: asyncio.Event) -> None:
         delay = self._limits.retry_first
@@ -200,6 +219,7 @@ class Router:
             await self._settle(batch)
             if batch.done:
                 await self._consumer.commit(batch.done)
+                self._positions.update(batch.done)
             self._count(batch)
             self._lag.read(rest[: batch.taken], batch.routed)
             await self._hold(batch)
@@ -263,6 +283,7 @@ class Router:
             subscriptions=self._subscriptions,
             now_ms=self._clock.now_ms(),
             flushes=self._flushes,
+            appended_ms=record.appended_ms,
         )
         bundle = routed.bundle
         self._event_ids.check(bundle.publisher, bundle.event_ids, bundle.header_hashes)  # spec 9.3
@@ -272,8 +293,10 @@ class Router:
 
     def _outgoing(self, batch: _Batch) -> list[OutgoingRecord]:
         deliveries = [
-            OutgoingRecord(deliver_topic(delivery.agency), routed.bundle.instance, delivery.value)
-            for _, routed in batch.routed
+            OutgoingRecord(
+                deliver_topic(delivery.agency), routed.bundle.instance, delivery.value, encode_appended(record)
+            )
+            for record, routed in batch.routed
             for delivery in routed.deliveries
         ]
         return deliveries + [self._quarantined(record, error) for record, error in batch.refused]
@@ -341,6 +364,7 @@ class Router:
         generation = self._consumer.generation()
         if generation != self._generation:
             self._holds.clear()  # the new assignment holds nothing
+            self._positions.clear()
             self._observer.increment("cgi_rebalances_total")
             self._observer.gauge("cgi_partitions", len(self._consumer.assignment()))
             say("router.rebalanced", router=self._name, partitions=len(self._consumer.assignment()))

@@ -80,14 +80,23 @@ def route_bundle(
     subscriptions: Subscriptions,
     now_ms: int,
     flushes: FlushCache,
+    appended_ms: int | None = None,
 ) -> Routed:
     """Verify an ingest record's bytes that came from ``ingest.<owner>``, and decide each of its entries.
 
-    ``now_ms`` is milliseconds since 1970; ``flushes`` remembers verified signatures between calls. Raises a
-    ``RejectedError`` with the reason's code, or ``DirectoryBehind`` (an ``UnavailableError``) where a newer directory
-    must be fetched first.
+    ``now_ms`` is milliseconds since 1970, as is ``appended_ms``: when the broker appended the record, None where that
+    is not known (spec 12.3). ``flushes`` remembers verified signatures between calls. Raises a ``RejectedError`` with
+    the reason's code, or ``DirectoryBehind`` (an ``UnavailableError``) where a newer directory must be fetched first.
     """
-    bundle = verify_ingest(value, owner=owner, hub=hub, directory=directory, now_ms=now_ms, flushes=flushes)
+    bundle = verify_ingest(
+        value,
+        owner=owner,
+        hub=hub,
+        directory=directory,
+        now_ms=now_ms,
+        flushes=flushes,
+        appended_ms=appended_ms,
+    )
     deliveries: list[Delivery] = []
     denials: list[Denial] = []
     for entry in bundle.entries:

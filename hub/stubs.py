@@ -63,6 +63,7 @@ async def make_stub(
                 directory=directory,
                 now_ms=now_ms,
                 flushes=FlushCache(1),
+                appended_ms=record.appended_ms,
             )
             return bundle.stub(wanted.recipient)
     raise StubNotFound(

@@ -96,23 +96,25 @@ class KafkaProducer:
         self._started = True
         await self._ready()
 
-    async def send(self, records: Sequence[OutgoingRecord]) -> None:
+    async def send(self, records: Sequence[OutgoingRecord]) -> int | None:
         if not self._started:
             raise InvariantError("the producer is not started")
         for record in records:
             if _size(record) > MAX_RECORD_BYTES:
                 raise BusRecordTooLarge("record too large", topic=record.topic, bytes=_size(record))
         producer = await self._ready()
+        appended: list[int] = []
         try:
             async with _translated(self._bootstrap):
                 for topic in {record.topic for record in records}:
                     await self._know(producer, topic)
                 async with asyncio.timeout(self._seconds):
                     for window in _windows(records):
-                        await _send_all(producer, window)
+                        appended += await _send_all(producer, window)
         except HubError:
             await self._discard(producer)
             raise
+        return max(appended, default=None)
 
     async def stop(self) -> None:
         """Disconnect. What was not acknowledged by then was not sent for anyone who awaited it."""
@@ -184,8 +186,11 @@ def _windows(records: Sequence[OutgoingRecord]) -> Iterator[Sequence[OutgoingRec
     yield records[begin:]
 
 
-async def _send_all(producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> None:
-    """Returns when all of them are acknowledged; raises what the first that failed failed with."""
+async def _send_all(producer: AIOKafkaProducer, records: Sequence[OutgoingRecord]) -> list[int]:
+    """Returns when all of them are acknowledged: when the broker appended them. Raises what the first that failed did.
+
+    Where the topic keeps its writers' times, the list is empty.
+    """
     sent: list[asyncio.Future[object]] = []
     try:
         for record in records:
@@ -198,6 +203,8 @@ async def _send_all(producer: AIOKafkaProducer, records: Sequence[OutgoingRecord
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
+    moments = [kafka_records.appended_ms(outcome) for outcome in outcomes]
+    return [moment for moment in moments if moment is not None]
 
 
 class KafkaConsumer:
@@ -292,6 +299,7 @@ class KafkaConsumer:
                 record.key,
                 record.value if record.value is not None else b"",
                 tuple(record.headers),
+                kafka_records.appended_ms(record),
             )
             for records in got.values()
             for record in records

@@ -49,7 +49,13 @@ async def read_topic(bootstrap: str, tls: TlsFiles, topic: str) -> AsyncGenerato
             for records in got.values():
                 for record in records:
                     yield IncomingRecord(
-                        record.topic, record.partition, record.offset, record.timestamp, record.key, record.value or b""
+                        record.topic,
+                        record.partition,
+                        record.offset,
+                        record.timestamp,
+                        record.key,
+                        record.value or b"",
+                        appended_ms=kafka_records.appended_ms(record),
                     )
     except kafka.UnknownTopicOrPartitionError as error:
         raise BusTopicUnknown("no such topic", topic=topic) from error

@@ -26,10 +26,22 @@ _COMPRESSION: Final = 0x07
 _COUNT: Final = slice(57, 61)
 _RECORDS: Final = 61
 
+_LOG_APPEND_TIME: Final = 1
+"""Kafka, "Record Batch", attributes, bit 3: ``message.timestamp.type=LogAppendTime``."""
+
 
 def install() -> None:
     """Every consumer of this process reads its batches through :class:`ReadableRecords` from now on."""
     fetcher.MemoryRecords = ReadableRecords
+
+
+def appended_ms(record: Any) -> int | None:
+    """When the broker appended what was read, or acknowledged; None where the topic keeps the time of its writer.
+
+    A writer cannot pretend: the broker refuses a batch that says "append time" on a topic that keeps writers' times,
+    and writes its own time over the batch's on ours (Kafka, ``LogValidator``; schemas/topics).
+    """
+    return int(record.timestamp) if record.timestamp_type == _LOG_APPEND_TIME else None
 
 
 class ReadableRecords:

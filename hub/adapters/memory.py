@@ -64,6 +64,7 @@ class MemoryBroker:
         max_record_bytes: int = MAX_RECORD_BYTES,
     ) -> None:
         self._logs: dict[str, list[list[IncomingRecord]]] = {}
+        self._appending: set[str] = set()
         self._groups: dict[str, _Group] = {}
         self._changed = asyncio.Event()
         self._available = True
@@ -77,9 +78,14 @@ class MemoryBroker:
 
     # --- what a test does to it --------------------------------------------------------------------------------------
 
-    def create_topic(self, name: str, partitions: int = 1) -> None:
-        """Add a topic; nothing happens where it exists. Groups that follow it by a pattern are handed out anew."""
+    def create_topic(self, name: str, partitions: int = 1, *, append_time: bool = True) -> None:
+        """Add a topic; nothing happens where it exists. Groups that follow it by a pattern are handed out anew.
+
+        ``append_time``: its records have the broker's time, as ours do (schemas/topics), and not their writers'.
+        """
         if name not in self._logs:
+            if append_time:
+                self._appending.add(name)
             self._logs[name] = [[] for _ in range(partitions)]
             for group in self._groups.values():
                 self._rebalance(group)
@@ -132,7 +138,7 @@ class MemoryBroker:
         if not self._authorizer(principal, operation, resource):
             raise BusNotAuthorized("refused by the broker", principal=principal, operation=operation, resource=resource)
 
-    def _append(self, principal: str, records: Sequence[OutgoingRecord]) -> None:
+    def _append(self, principal: str, records: Sequence[OutgoingRecord]) -> int | None:
         self._check_available()
         for record in records:
             self._check_may(principal, "write", record.topic)
@@ -140,19 +146,24 @@ class MemoryBroker:
             if _size(record) > self._max_record_bytes:
                 raise BusRecordTooLarge("record too large", topic=record.topic, bytes=_size(record))
         failing = self._failing_sends > 0
+        last: int | None = None
         self._failing_sends -= failing
         for record in records[: len(records) // 2] if failing else records:
             logs = self._log(record.topic)
             partition = self._partition(record.key, len(logs))
             log = logs[partition]
+            now_ms = self._now_ms()
+            appended = now_ms if record.topic in self._appending else None
+            last = appended if appended is not None else last
             log.append(
                 IncomingRecord(
-                    record.topic, partition, len(log), self._now_ms(), record.key, record.value, record.headers
+                    record.topic, partition, len(log), now_ms, record.key, record.value, record.headers, appended
                 )
             )
         self._notify()
         if failing:
             raise BusUnavailable("not all records were acknowledged")
+        return last
 
     def _partition(self, key: bytes | None, partitions: int) -> int:
         if key is None:
@@ -205,11 +216,11 @@ class MemoryProducer:
         self._broker._check_available()
         self._started = True
 
-    async def send(self, records: Sequence[OutgoingRecord]) -> None:
+    async def send(self, records: Sequence[OutgoingRecord]) -> int | None:
         if not self._started:
             raise InvariantError("the producer is not started")
         await asyncio.sleep(0)
-        self._broker._append(self._principal, records)
+        return self._broker._append(self._principal, records)
 
     async def stop(self) -> None:
         self._started = False

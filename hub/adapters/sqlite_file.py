@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -32,16 +32,27 @@ _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 class SqliteFile:
     """``kind`` (``outbox``, ``inbox``), ``version`` and ``agency`` go into a new file and are checked in an old one.
 
-    ``schema`` makes the tables of a new file. ``max_bytes`` bounds the file (None: the disk does).
+    ``schema`` makes the tables of a new file; ``upgrades[n]`` are the statements that make version n + 1 of version n.
+    ``max_bytes`` bounds the file (None: the disk does).
     """
 
     def __init__(
-        self, path: Path, *, kind: str, version: int, agency: AgencyId, schema: str, max_bytes: int | None = None
+        self,
+        path: Path,
+        *,
+        kind: str,
+        version: int,
+        agency: AgencyId,
+        schema: str,
+        upgrades: Mapping[int, str] | None = None,
+        max_bytes: int | None = None,
     ) -> None:
         self._path = path
         self._lock = FileLock(path.with_name(path.name + ".lock"))
         self._identity = {"kind": kind, "version": str(version), "agency": agency}
         self._schema = schema
+        self._version = version
+        self._upgrades = dict(upgrades or {})
         self._max_bytes = max_bytes
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
@@ -127,20 +138,34 @@ class SqliteFile:
             connection.execute(f"PRAGMA max_page_count={max(1, self._max_bytes // page)}")
         with self.transaction():
             if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0:
-                # One statement a time: executescript() would commit first.
-                for statement in filter(str.strip, self._schema.split(";")):
-                    connection.execute(statement)
+                _execute_all(connection, self._schema)
                 connection.execute("CREATE TABLE identity (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
                 connection.executemany("INSERT INTO identity VALUES (?, ?)", self._identity.items())
+            else:
+                self._upgrade(connection)
 
-    def _check_identity(self) -> None:
+    def _upgrade(self, connection: sqlite3.Connection) -> None:
+        """An older file of the same kind and agency becomes one of today. Whatever else it is stays as it is."""
+        if connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'identity'").fetchone()[0] == 0:
+            return
+        found = dict(connection.execute("SELECT name, value FROM identity"))
+        if any(found.get(name) != self._identity[name] for name in ("kind", "agency")):
+            return
+        version = int(found["version"]) if found.get("version", "").isdecimal() else self._version
+        while version < self._version and version in self._upgrades:
+            _execute_all(connection, self._upgrades[version])
+            version += 1
+            connection.execute("UPDATE identity SET value = ? WHERE name = 'version'", (str(version),))
+
+    def _check_identity(self, *, or_older: bool = False) -> None:
         with self.reading() as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
             if "identity" not in tables:
                 raise StoreForeign("the file is a database of something else", path=str(self._path))
             found = dict(connection.execute("SELECT name, value FROM identity"))
+        older = {str(version) for version in range(1, self._version)} if or_older else ()
         for name, wanted in self._identity.items():
-            if found.get(name) != wanted:
+            if found.get(name) != wanted and not (name == "version" and found.get(name) in older):
                 raise StoreForeign(
                     f"the store's {name} is not the one that is configured; give each agency a state folder of its own",
                     path=str(self._path),
@@ -149,14 +174,17 @@ class SqliteFile:
                 )
 
     def open_to_read(self) -> None:
-        """Look into it beside its owner: no lock, nothing is made or changed. Raises as :meth:`open` does."""
+        """Look into it beside its owner: no lock, nothing is made or changed. Raises as :meth:`open` does.
+
+        A file of an older version is taken too: its owner will make it one of today.
+        """
         self._pid = os.getpid()
         try:
             with self._errors():
                 self._connection = sqlite3.connect(
                     f"{self._path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0
                 )
-            self._check_identity()
+            self._check_identity(or_older=True)
         except BaseException:
             self.close()
             raise
@@ -175,6 +203,12 @@ class SqliteFile:
             if isinstance(error, sqlite3.OperationalError):
                 raise StoreUnavailable("the store cannot be used now", **facts) from error
             raise InvariantError("the store refused a statement", **facts) from error
+
+
+def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
+    """One a time: ``executescript()`` would commit first."""
+    for statement in filter(str.strip, statements.split(";")):
+        connection.execute(statement)
 
 
 def reader(path: Path, *, kind: str, version: int, agency: AgencyId) -> SqliteFile:

@@ -14,7 +14,7 @@ from hub.adapters.sqlite_file import SqliteFile, reader
 from hub.client.inbox import InboxCommit, InboxState, OpenGap, RejectedRecord
 from hub.model import AgencyId
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 _SCHEMA: Final = """
 CREATE TABLE streams (
@@ -48,9 +48,12 @@ CREATE TABLE rejected (
     at_ms INTEGER NOT NULL,
     size INTEGER NOT NULL,
     raw BLOB NOT NULL,
+    appended_ms INTEGER,
     UNIQUE (topic, partition, position, event_id, sink)
 ) STRICT
 """
+
+_UPGRADES: Final = {1: "ALTER TABLE rejected ADD COLUMN appended_ms INTEGER"}
 
 _REJECTED: Final = "topic, partition, position, publisher, event_id, sink, code, reason, at_ms"
 
@@ -72,7 +75,13 @@ class SqliteInbox:
         max_file_bytes: int | None = None,
     ) -> None:
         self._file = SqliteFile(
-            path, kind="inbox", version=_VERSION, agency=agency, schema=_SCHEMA, max_bytes=max_file_bytes
+            path,
+            kind="inbox",
+            version=_VERSION,
+            agency=agency,
+            schema=_SCHEMA,
+            upgrades=_UPGRADES,
+            max_bytes=max_file_bytes,
         )
         self._rows = rejected_rows
         self._bytes = rejected_bytes
@@ -119,7 +128,7 @@ class SqliteInbox:
 
     def _reject(self, db: sqlite3.Connection, rejected: Sequence[RejectedRecord]) -> None:
         db.executemany(
-            f"INSERT OR IGNORE INTO rejected ({_REJECTED}, size, raw) VALUES ({', '.join('?' * 11)})",  # noqa: S608
+            f"INSERT OR IGNORE INTO rejected ({_REJECTED}, size, raw, appended_ms) VALUES ({', '.join('?' * 12)})",  # noqa: S608
             [_row(record) for record in rejected],
         )
         db.execute(
@@ -140,7 +149,7 @@ class SqliteInbox:
         raw = "raw" if with_bytes else "x''"
         with self._file.reading() as db:
             rows = db.execute(
-                f"SELECT {_REJECTED}, {raw} FROM rejected ORDER BY number DESC LIMIT ?",  # noqa: S608 - own columns
+                f"SELECT {_REJECTED}, {raw}, appended_ms FROM rejected ORDER BY number DESC LIMIT ?",  # noqa: S608 - own columns
                 (limit,),
             ).fetchall()
         return [RejectedRecord(*row) for row in rows]
@@ -191,4 +200,4 @@ def _settle(db: sqlite3.Connection, settled: RejectedRecord) -> None:
 
 def _row(r: RejectedRecord) -> tuple[object, ...]:
     place = r.topic, r.partition, r.offset, r.publisher, r.event_id, r.sink
-    return *place, r.code, r.reason, r.at_ms, len(r.raw), r.raw
+    return *place, r.code, r.reason, r.at_ms, len(r.raw), r.raw, r.appended_ms

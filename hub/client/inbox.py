@@ -34,6 +34,8 @@ class RejectedRecord:
     reason: str
     at_ms: int
     raw: bytes
+    appended_ms: int | None = None
+    """When the broker appended it first, as far as that is known: reading it again asks by this time (spec 12.3)."""
 
     @property
     def place(self) -> str:

@@ -34,6 +34,7 @@ from hub.trust.sequence import (
     SequenceEquivocation,
     Streams,
 )
+from hub.wire.appended import first_appended_ms
 
 _REASON_BYTES: Final = 64
 """Of an explanation's code (hub/trust/sequence.py)."""
@@ -167,7 +168,7 @@ class Receiver:
         Raises ``RejectedError``, ``UnavailableError``: nothing has changed.
         """
         out = Received()
-        delivered = self._opener.verify(record.value, directory=directory, now_ms=now_ms)
+        delivered = self._verify(record, directory, now_ms)
         if self.streams.check(delivered.stamp) is Outcome.DUPLICATE and was_marked:
             self._open(record, delivered, directory, now_ms, out)
         else:
@@ -181,8 +182,12 @@ class Receiver:
 
     def _receive(self, record: IncomingRecord, directory: Directory, now_ms: int, out: Received) -> None:
         # 1 to 5 (spec 10.1)
-        delivered = self._opener.verify(record.value, directory=directory, now_ms=now_ms)
+        delivered = self._verify(record, directory, now_ms)
         self._take(record, delivered, directory, now_ms, out)
+
+    def _verify(self, record: IncomingRecord, directory: Directory, now_ms: int) -> Delivered:
+        appended_ms = first_appended_ms(record)
+        return self._opener.verify(record.value, directory=directory, now_ms=now_ms, appended_ms=appended_ms)
 
     def _take(
         self, record: IncomingRecord, delivered: Delivered, directory: Directory, now_ms: int, out: Received
@@ -326,5 +331,6 @@ class Receiver:
                 error.message,
                 now_ms,
                 b"" if is_next_of_one_record else record.value,  # the bytes are kept once
+                first_appended_ms(record),
             )
         )

@@ -178,7 +178,9 @@ class Retry:
 
     def _read(self, entry: RejectedRecord, raw: bytes, directory: Directory) -> Received:
         return self._receiver.read_again(
-            IncomingRecord(entry.topic, entry.partition, entry.offset, entry.at_ms, None, raw),
+            IncomingRecord(
+                entry.topic, entry.partition, entry.offset, entry.at_ms, None, raw, appended_ms=entry.appended_ms
+            ),
             directory=directory,
             now_ms=self._clock.now_ms(),
             was_marked=bool(entry.publisher) and entry.code not in _UNMARKED,

@@ -133,11 +133,20 @@ class FlushCache:
         return len(self._kept)
 
 
-def verify_flush(proof: Proof, *, directory: Listing, now_ms: int, cache: FlushCache) -> Flush:
-    """The flush, once its signature verifies under a key that ``directory`` lists now (spec 7.3, 12).
+def key_moment_ms(appended_ms: int | None, now_ms: int) -> int:
+    """The moment at which a flush's signing key must be valid (spec 12.3): when the broker appended its record.
 
-    Raises :class:`FlushFromFuture`, :class:`DirectoryBehind`, ``SignatureInvalid``, and what ``directory`` raises for
-    an unknown or suspended publisher and an unknown, revoked or expired key.
+    Without that time, now. A broker's clock is believed up to 5 minutes ahead of ours, and no further.
+    """
+    return now_ms if appended_ms is None else min(appended_ms, now_ms + limits.FLUSH_AHEAD_MS)
+
+
+def verify_flush(proof: Proof, *, directory: Listing, now_ms: int, appended_ms: int | None, cache: FlushCache) -> Flush:
+    """The flush, once its signature verifies under a key that was valid when its record was appended (spec 7.3, 12).
+
+    ``appended_ms``: see :func:`key_moment_ms`. Raises :class:`FlushFromFuture`, :class:`DirectoryBehind`,
+    ``SignatureInvalid``, and what ``directory`` raises for an unknown or suspended publisher and a key that it does not
+    list, or that was revoked or not valid at that moment.
     """
     key = (hashlib.sha256(lp(proof.flush, proof.signature)).digest(), directory.version)
     known = cache.get(key)
@@ -146,8 +155,9 @@ def verify_flush(proof: Proof, *, directory: Listing, now_ms: int, cache: FlushC
         raise FlushFromFuture("the flush's time is ahead of this clock", time_ms=flush.time_ms, now_ms=now_ms)
     behind = flush.directory_version > directory.version
     try:
-        # Also on a hit: a key expires with time, without a new directory.
-        signing_key = directory.signing_key(flush.publisher, flush.signing_key_id, now_ms)
+        # Also on a hit: the same flush may come again later, when its key is valid no more.
+        moment_ms = key_moment_ms(appended_ms, now_ms)
+        signing_key = directory.signing_key(flush.publisher, flush.signing_key_id, moment_ms)
     except RejectedError as error:
         if behind:  # it may be listed in what is not here yet: never guess (spec 12.2)
             raise _behind(flush, directory) from error

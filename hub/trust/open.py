@@ -137,11 +137,12 @@ class Opener:
         self._flushes = FlushCache() if flushes is None else flushes
         self._ciphers: OrderedDict[bytes, tuple[AESGCM, ...]] = OrderedDict()
 
-    def verify(self, value: bytes, *, directory: Listing, now_ms: int) -> Delivered:
+    def verify(self, value: bytes, *, directory: Listing, now_ms: int, appended_ms: int | None = None) -> Delivered:
         """Steps 1 to 5 for the value of a record of ``deliver.<recipient>``.
 
-        Raises a :class:`~hub.errors.RejectedError` with the reason's code, or ``DirectoryBehind`` where a newer
-        directory must be fetched first.
+        ``appended_ms`` is when the broker appended it first (spec 12.3), None where nobody knows. Raises a
+        :class:`~hub.errors.RejectedError` with the reason's code, or ``DirectoryBehind`` where a newer directory must
+        be fetched first.
         """
         # 1: frames and limits
         record = parse_delivered(value)
@@ -149,7 +150,9 @@ class Opener:
         entry = parse_entry(record.entry)
         lane = head.core.lane
         # 2: the flush's signature, once for a flush
-        flush = verify_flush(record.proof, directory=directory, now_ms=now_ms, cache=self._flushes)
+        flush = verify_flush(
+            record.proof, directory=directory, now_ms=now_ms, appended_ms=appended_ms, cache=self._flushes
+        )
         verify_flush_lane(flush, lane)
         # 3: the bundle is in the flush
         verify_bundle_in_flush(record.head, record.proof, flush)

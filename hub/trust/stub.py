@@ -57,9 +57,9 @@ def verify_stub(
     head = parse_head(record.head)
     entry = parse_entry(record.entry)
     lane = head.core.lane
-    # 2: the flush's signature
+    # 2: the flush's signature. When the broker appended the bundle is the hub's to say and not in the stub: so by now
     cache = FlushCache(1) if flushes is None else flushes
-    flush = verify_flush(record.proof, directory=directory, now_ms=now_ms, cache=cache)
+    flush = verify_flush(record.proof, directory=directory, now_ms=now_ms, appended_ms=None, cache=cache)
     verify_flush_lane(flush, lane)
     # 3: the bundle is in the flush
     verify_bundle_in_flush(record.head, record.proof, flush)

@@ -145,12 +145,20 @@ class VerifiedBundle:
 
 
 def verify_ingest(
-    value: bytes, *, owner: AgencyId, hub: AgencyId, directory: Listing, now_ms: int, flushes: FlushCache
+    value: bytes,
+    *,
+    owner: AgencyId,
+    hub: AgencyId,
+    directory: Listing,
+    now_ms: int,
+    flushes: FlushCache,
+    appended_ms: int | None = None,
 ) -> VerifiedBundle:
     """Check an ingest record (spec 9) that came from ``ingest.<owner>``.
 
-    ``now_ms`` is milliseconds since 1970. Raises a :class:`~hub.errors.RejectedError` with the reason's code, or
-    ``DirectoryBehind`` where a newer directory must be fetched first.
+    ``now_ms`` is milliseconds since 1970; ``appended_ms`` is when the broker appended the record, None where nobody
+    knows (spec 12.3). Raises a :class:`~hub.errors.RejectedError` with the reason's code, or ``DirectoryBehind`` where
+    a newer directory must be fetched first.
     """
     # 1: frames and limits
     record = parse_ingest(value)
@@ -161,7 +169,7 @@ def verify_ingest(
     if lane.publisher != owner:
         raise PublisherMismatch("the publisher does not own this topic", publisher=lane.publisher, owner=owner)
     # 3: the flush's signature, against the key that the directory lists
-    flush = verify_flush(record.proof, directory=directory, now_ms=now_ms, cache=flushes)
+    flush = verify_flush(record.proof, directory=directory, now_ms=now_ms, appended_ms=appended_ms, cache=flushes)
     # 4: flush, lane and hub agree
     verify_flush_lane(flush, lane)
     verify_hub(flush, hub)

@@ -51,6 +51,22 @@ async def test_a_record_arrives_as_it_was_sent(bus: Bus) -> None:
     assert got.timestamp_ms > 1_600_000_000_000
 
 
+async def test_the_broker_says_when_it_appended_a_record(bus: Bus) -> None:
+    topic = await bus.topic()
+    said = await (await bus.producer()).send(records(topic, [b"1", b"2"]))
+    got = await read(await bus.consumer(topics=[topic]), 2)
+    assert said == max(record.timestamp_ms for record in got)
+    assert [record.appended_ms for record in got] == [record.timestamp_ms for record in got]
+
+
+async def test_a_writers_own_time_is_not_taken_for_the_brokers(bus: Bus) -> None:
+    topic = await bus.topic(append_time=False)
+    assert await (await bus.producer()).send(records(topic, [b"1"])) is None
+    (got,) = await read(await bus.consumer(topics=[topic]), 1)
+    assert got.appended_ms is None
+    assert got.timestamp_ms > 1_600_000_000_000
+
+
 async def test_a_record_without_key_and_an_empty_value_arrive(bus: Bus) -> None:
     topic = await bus.topic()
     await (await bus.producer()).send([OutgoingRecord(topic, None, b"")])

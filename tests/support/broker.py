@@ -54,7 +54,7 @@ class Broker:
             self._files[principal] = self.authority.issue_client(principal, self._folder / "clients" / principal)
         return self._files[principal]
 
-    def create_topic(self, name: str, partitions: int = 1) -> None:
+    def create_topic(self, name: str, partitions: int = 1, *, append_time: bool = True) -> None:
         """A topic without any ACL, for tests that use it as the operator."""
         tls = self.operator
         client = AdminClient(
@@ -66,7 +66,8 @@ class Broker:
                 "ssl.key.location": str(tls.key),
             }
         )
-        for future in client.create_topics([NewTopic(name, num_partitions=partitions)]).values():
+        config = {"message.timestamp.type": "LogAppendTime" if append_time else "CreateTime"}
+        for future in client.create_topics([NewTopic(name, num_partitions=partitions, config=config)]).values():
             future.result(10)
 
 

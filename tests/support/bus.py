@@ -21,7 +21,9 @@ OPERATOR = "OPERATOR"
 class Bus(Protocol):
     """What a test of the contract needs. Producers and consumers are started, and stopped after the test."""
 
-    async def topic(self, *, partitions: int = 1, name: str = "topic", beside: str | None = None) -> str: ...
+    async def topic(
+        self, *, partitions: int = 1, name: str = "topic", beside: str | None = None, append_time: bool = True
+    ) -> str: ...
 
     def group(self) -> str: ...
 
@@ -52,9 +54,11 @@ class MemoryBus:
         self._stack = stack
         self._broker = MemoryBroker(authorizer=operator_only)
 
-    async def topic(self, *, partitions: int = 1, name: str = "topic", beside: str | None = None) -> str:
+    async def topic(
+        self, *, partitions: int = 1, name: str = "topic", beside: str | None = None, append_time: bool = True
+    ) -> str:
         full = topic_name(name, beside)
-        self._broker.create_topic(full, partitions)
+        self._broker.create_topic(full, partitions, append_time=append_time)
         return full
 
     def group(self) -> str:
@@ -89,9 +93,11 @@ class KafkaBus:
         self._stack = stack
         self._broker = broker
 
-    async def topic(self, *, partitions: int = 1, name: str = "topic", beside: str | None = None) -> str:
+    async def topic(
+        self, *, partitions: int = 1, name: str = "topic", beside: str | None = None, append_time: bool = True
+    ) -> str:
         full = topic_name(name, beside)
-        await asyncio.to_thread(self._broker.create_topic, full, partitions)
+        await asyncio.to_thread(self._broker.create_topic, full, partitions, append_time=append_time)
         return full
 
     def group(self) -> str:

@@ -17,10 +17,11 @@ from hub.router import DeliveryTopicMissing, LagWatch, Router, RouterLimits
 from hub.routing import Routed, Subscriptions
 from hub.topics import HEARTBEAT, INGEST_PATTERN, QUARANTINE, ROUTER_GROUP
 from hub.trust.directory import Directory
+from hub.wire.appended import first_appended_ms
 from hub.wire.bundle import parse_delivered
 from hub.wire.frames import parse_entry
 from hub.wire.quarantine import parse_quarantined
-from tests.support.authority import World
+from tests.support.authority import DAY_MS, World
 from tests.support.routing import Asking, Site, draft
 
 LIMITS = RouterLimits(poll_wait=0.01, retry_first=0.01, retry_most=0.05, heartbeat=0.05)
@@ -177,6 +178,25 @@ async def test_a_refused_record_goes_to_quarantine_and_the_next_goes_on(bench: B
     assert bench.numbers("ATF") == [1]
     assert bench.committed() == 3
     assert bench.observer.total("cgi_quarantined_total", publisher="JCF") == 2
+
+
+async def test_a_key_revoked_while_the_router_was_down_counts_as_it_stood(bench: Bench, world: World) -> None:
+    site, appended_ms = Site(world, "JCF"), world.now_ms
+    await bench.publish("JCF", site.seal(["ATF"]), site.seal(["ATF"]))
+    world.now_ms += DAY_MS
+    world.revoke_signing_key("JCF")
+    await bench.publish("JCF", site.seal(["ATF"]))  # a thief, or a site that has not heard of it
+    world.now_ms += 6 * DAY_MS
+    bench.directory.now = world.directory()
+    router = await bench.start()
+    await router.step()
+    await router._stop()
+    assert bench.numbers("ATF") == [1, 2]
+    (record,) = bench.broker.records(QUARANTINE)
+    assert parse_quarantined(record.value).code == "signing_key.revoked"
+    for delivered in bench.broker.records("deliver.ATF"):
+        assert delivered.appended_ms == world.now_ms
+        assert first_appended_ms(delivered) == appended_ms, "ATF needs it, or would refuse what was delivered late"
 
 
 async def test_nothing_is_committed_before_the_deliveries_are_acknowledged(bench: Bench, world: World) -> None:

@@ -13,16 +13,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.vectors import directory_cases, ingest_cases, open_cases, scenario, stream_cases
+from tests.vectors import directory_cases, ingest_cases, open_cases, scenario, skew_cases, stream_cases
 from tests.vectors.scenario import Case
 
 HERE = Path(__file__).parent
-AREAS = ("ingest", "open", "stub", "sequence", "directory")
+AREAS = ("ingest", "open", "stub", "sequence", "skew", "directory")
 
 
 def all_cases() -> Iterator[Case]:
     """Every case, in the order of its file's name."""
-    for module in (ingest_cases, open_cases, stream_cases, directory_cases):
+    for module in (ingest_cases, open_cases, stream_cases, skew_cases, directory_cases):
         yield from module.cases()
 
 

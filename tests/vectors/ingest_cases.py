@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from tests.support.authority import kem_key, signing_key
+from tests.support.authority import DAY_MS, kem_key, signing_key
 from tests.support.forge import (
     ZERO16,
     ZERO32,
@@ -43,6 +43,7 @@ def cases() -> Iterator[Case]:
     yield from _limits()
     yield from _lanes()
     yield from _flushes()
+    yield from _moments()
     yield from _headers()
     yield from _ciphertexts()
     yield from _entries()
@@ -298,6 +299,37 @@ def _flushes() -> Iterator[Case]:
     yield of("other-hub", "a record for HUB2", "9.1", "hub.mismatch", s.main(hub="HUB2", flush={"hub": "HUB2"}))
     yield ingest_case("hub-is-another", "a record for HUB, read by HUB2", "9.1", "hub.mismatch", value, hub="HUB2")
     yield from _places(plain)
+
+
+def _moments() -> Iterator[Case]:
+    """spec 12.3: a signing key counts as it stood when the broker appended the record."""
+    ended = s.NOW - DAY_MS  # when one of JCF's keys was revoked, and another's time was over
+    far = s.NOW + 400 * DAY_MS  # JCF's own key ends in 365 days
+    by_revoked = s.main(flush={"key": s.REVOKED, "time_ms": ended - s.HOUR_MS}).ingest()
+    by_expired = s.main(flush={"key": s.EXPIRED, "time_ms": ended - s.HOUR_MS}).ingest()
+    backdated = s.main(flush={"key": s.REVOKED, "time_ms": s.NOW - 20 * DAY_MS}).ingest()
+    plain = s.plain().ingest()
+
+    def moment(name: str, says: str, expect: str, record: bytes, appended_ms: int, **how: Any) -> Case:
+        return ingest_case(name, says, "12.3", expect, record, appended_ms=appended_ms, **how)
+
+    revoked, expired, early = "signing_key.revoked", "signing_key.expired", "signing_key.not_yet_valid"
+    yield moment("ok-key-revoked-since", "appended a millisecond before the revocation", "ok", by_revoked, ended - 1)
+    yield moment("ok-key-expired-since", "appended in the last millisecond of its key", "ok", by_expired, ended - 1)
+    yield moment("ok-appended-ahead", "the broker's clock is months ahead: now + 5 min counts", "ok", plain, far)
+    yield moment("moment-revoked", "appended at the moment of the revocation", revoked, by_revoked, ended)
+    yield moment("moment-expired", "appended when its key's time was over", expired, by_expired, ended)
+    yield moment("moment-backdated", "its flush says three weeks ago", revoked, backdated, s.NOW - s.HOUR_MS)
+    yield moment("moment-early", "appended before its key's time began", early, plain, s.NOW - 31 * DAY_MS)
+    yield moment(
+        "moment-revoked-again",
+        "the same flush came before, and was taken: what is remembered of it asks anew",
+        revoked,
+        by_revoked,
+        ended + s.HOUR_MS,
+        before=[by_revoked],
+        before_appended_ms=[ended - 1],
+    )
 
 
 def _signatures(plain: Forged) -> Iterator[Case]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from tests.support.authority import kem_key, signing_key
+from tests.support.authority import DAY_MS, kem_key, signing_key
 from tests.support.forge import (
     ZERO32,
     Forged,
@@ -50,6 +50,8 @@ def cases() -> Iterator[Case]:
     yield from _accepted()
     yield from _frames()
     yield from _flushes()
+    yield from _moments()
+    yield from _skew()
     yield from _contents()
     yield from _entries()
     yield from _persons()
@@ -138,6 +140,73 @@ def _flushes() -> Iterator[Case]:
     yield open_case("bundle-in-another-flush", "beside a flush that has it not", "10.1", "bundle.not_in_flush", moved)
     shown = plain.but(index=0).delivered("ATF")
     yield open_case("bundle-index", "the right path at another index", "1.6", "bundle.not_in_flush", shown)
+
+
+def _moments() -> Iterator[Case]:
+    """spec 12.3: a signing key counts as it stood when the broker first appended the bundle."""
+    ended = s.NOW - DAY_MS
+    by_revoked = s.main(flush={"key": s.REVOKED, "time_ms": ended - s.HOUR_MS})
+    by_expired = s.main(flush={"key": s.EXPIRED, "time_ms": ended - s.HOUR_MS})
+
+    def moment(name: str, says: str, expect: str, forged: Forged, appended_ms: int) -> Case:
+        result = _result(forged, "ATF") if expect == "ok" else None
+        value = forged.delivered("ATF")
+        return open_case(name, says, "12.3", expect, value, appended_ms=appended_ms, result=result)
+
+    revoked, expired = "signing_key.revoked", "signing_key.expired"
+    yield moment(
+        "ok-key-revoked-since", "a recipient that was away while the key was revoked", "ok", by_revoked, ended - 1
+    )
+    yield moment("ok-key-expired-since", "a recipient that was away while the key ended", "ok", by_expired, ended - 1)
+    yield moment("moment-revoked", "appended at the moment of the revocation", revoked, by_revoked, ended)
+    yield moment("moment-expired", "appended when its key's time was over", expired, by_expired, ended)
+
+
+def _skew() -> Iterator[Case]:
+    """A recipient with directory 8 and records that were made, and delivered, under 7 (12.5)."""
+    before, after = s.NOW - 2 * s.HOUR_MS, s.NOW - 1_000
+    plain = s.plain()
+
+    def skew(name: str, says: str, expect: str, forged: Forged, appended_ms: int, **how: Any) -> Case:
+        value = forged.delivered(how.get("recipient", "ATF"))
+        how |= {"directory": "directory-8.json", "appended_ms": appended_ms}
+        return open_case(f"skew-{name}", says, "12.5", expect, value, **how)
+
+    yield skew("ok-earlier", "before the key was revoked in 8", "ok", plain, before, result=_result(plain, "ATF"))
+    yield skew("revoked", "after it: a router with 7 has delivered it", "signing_key.revoked", plain, after)
+    yield skew(
+        "ok-old-kem-key",
+        "sealed to the KEM key of 7, which INTERPOL keeps",
+        "ok",
+        plain,
+        before,
+        recipient="INTERPOL",
+        keys=[kem_key("INTERPOL 2"), kem_key("INTERPOL")],
+        result=_result(plain, "INTERPOL"),
+    )
+    yield skew(
+        "old-kem-key-destroyed",
+        "sealed to the KEM key of 7, which INTERPOL has destroyed",
+        "wrap.key_missing",
+        plain,
+        before,
+        recipient="INTERPOL",
+        keys=[kem_key("INTERPOL 2")],
+    )
+    ended = s.main(flush={"key": s.NEXT, "directory_version": 8})
+    yield skew(
+        "ok-agreement-ended",
+        "RSS's agreement is not in 8: to deny it was the router's",
+        "ok",
+        ended,
+        after,
+        recipient="RSS",
+        result=_result(ended, "RSS"),
+    )
+    hnp = s.main(publisher="HNP", flush={"publisher": "HNP", "key": signing_key("HNP site")})
+    yield skew("suspended", "HNP was active in 7 and is suspended in 8", "publisher.suspended", hnp, before)
+    newer = s.main(flush={"key": s.NEXT, "directory_version": 9})
+    yield skew("ahead", "made under directory 9", "directory.behind", newer, after)
 
 
 def _contents() -> Iterator[Case]:

@@ -32,6 +32,8 @@ from tests.support.forge import (
 
 NOW: Final = NOW_MS
 VERSION: Final = 7
+NEXT_VERSION: Final = 8
+HOUR_MS: Final = 3_600_000
 INSTANCE: Final = derive("instance", "JCF", size=16)
 OTHER_INSTANCE: Final = derive("instance", "JCF", 2, size=16)
 COMPARTMENTS: Final = ("core", "personal", "sensitive")
@@ -42,6 +44,7 @@ REVOKED: Final = signing_key("JCF revoked site")
 EXPIRED: Final = signing_key("JCF expired site")
 FUTURE: Final = signing_key("JCF future site")
 UNLISTED: Final = signing_key("JCF unlisted site")
+NEXT: Final = signing_key("JCF next site")
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,10 @@ def packed(raw: bytes) -> str | list[dict[str, Any]]:
 @cache
 def world() -> World:
     """JCF with a good, a revoked, an expired and a future signing key; NCA suspended."""
+    return _make_world()
+
+
+def _make_world() -> World:
     made = World.of("JCF", "HNP", "ATF", "INTERPOL", "RSS", "NCA", now_ms=NOW)
     begin, end = NOW - 300 * DAY_MS, NOW + 365 * DAY_MS
     made.keys[AgencyId("JCF")].signing_entries += [
@@ -100,6 +107,25 @@ def world() -> World:
     return made
 
 
+@cache
+def next_world() -> World:
+    """Directory 8, an hour later: JCF's key revoked and another there, HNP suspended, RSS without its agreement.
+
+    INTERPOL has a newer KEM key.
+    """
+    made = _make_world()
+    made.now_ms = NOW - HOUR_MS
+    made.revoke_signing_key("JCF")
+    made.keys[AgencyId("JCF")].signing_entries.append(
+        SigningKeyEntry(NEXT.public, NOW - HOUR_MS, NOW + 365 * DAY_MS, site="next")
+    )
+    made.suspend("HNP")
+    made.withdraw(next(one for one in made.agreed if one.recipient == "RSS"))
+    made.rotate_kem_key("INTERPOL")
+    made.version = NEXT_VERSION
+    return made
+
+
 def shared() -> dict[str, bytes | dict[str, Any]]:
     """The files of tests/vectors/shared: raw bytes, or JSON to be."""
     made = world()
@@ -110,11 +136,12 @@ def shared() -> dict[str, bytes | dict[str, Any]]:
             "signing_seed": text(keys.signing.seed),
             "kem_seeds": [text(key.seed) for key in keys.kem_all],
         }
-    named = {"revoked": REVOKED, "expired": EXPIRED, "future": FUTURE, "unlisted": UNLISTED}
+    named = {"revoked": REVOKED, "expired": EXPIRED, "future": FUTURE, "unlisted": UNLISTED, "next": NEXT}
     agencies["JCF"]["other_signing_seeds"] = {name: text(key.seed) for name, key in named.items()}
     custodians = [text(key.seed) for key in made.custodians]
     return {
         "directory.json": made.snapshot(),
+        "directory-8.json": next_world().snapshot(),
         "root.json": encode_root(made.root),
         "keys.json": {"agencies": agencies, "custodian_seeds": custodians},
     }
@@ -264,12 +291,16 @@ def ingest_case(
     hub: str = "HUB",
     now_ms: int = NOW,
     before: Sequence[bytes] = (),
+    before_appended_ms: Sequence[int] = (),
+    appended_ms: int | None = None,
     result: dict[str, Any] | None = None,
 ) -> Case:
     """A record as the router reads it from ``ingest.<owner>``, after it took the records ``before``."""
-    inputs: dict[str, Any] = {"owner": owner, **_reader(hub, now_ms)}
+    inputs: dict[str, Any] = {"owner": owner, **_reader(hub, now_ms, appended_ms=appended_ms)}
     if before:
         inputs["before"] = [packed(one) for one in before]
+    if before_appended_ms:
+        inputs["before_appended_ms"] = list(before_appended_ms)
     inputs["record"] = packed(record)
     clause = clause_of(clause, _INGEST_STEP, expect)
     return Case(f"ingest/{name}", says, clause, "ingest", expect, inputs, result or {})
@@ -287,13 +318,18 @@ def open_case(
     hub: str = "HUB",
     now_ms: int = NOW,
     before: Sequence[bytes] = (),
+    before_appended_ms: Sequence[int] = (),
+    appended_ms: int | None = None,
+    directory: str = "directory.json",
     result: dict[str, Any] | None = None,
 ) -> Case:
     """A record as ``recipient`` reads it from ``deliver.<recipient>`` or a stick, after it took those ``before``."""
-    inputs: dict[str, Any] = {"recipient": recipient, **_reader(hub, now_ms)}
+    inputs: dict[str, Any] = {"recipient": recipient, **_reader(hub, now_ms, directory, appended_ms)}
     inputs["kem_seeds"] = [text(key.seed) for key in ([kem_key(recipient)] if keys is None else keys)]
     if before:
         inputs["before"] = [packed(one) for one in before]
+    if before_appended_ms:
+        inputs["before_appended_ms"] = list(before_appended_ms)
     inputs["record"] = packed(record)
     clause = clause_of(clause, _OPEN_STEP, expect)
     return Case(f"open/{name}", says, clause, "open", expect, inputs, result or {})
@@ -307,5 +343,24 @@ def stub_case(
     return Case(f"stub/{name}", says, "13.3", "stub", expect, inputs, result or {})
 
 
-def _reader(hub: str, now_ms: int) -> dict[str, Any]:
-    return {"hub": hub, "root": "root.json", "directory": "directory.json", "now_ms": now_ms}
+def route_case(
+    name: str,
+    says: str,
+    expect: str,
+    record: bytes,
+    *,
+    directory: str,
+    owner: str = "JCF",
+    appended_ms: int | None = None,
+    delivered: Sequence[str] = (),
+    denied: dict[str, str] | None = None,
+) -> Case:
+    """What a router with ``directory`` makes of a record, where every agency asks for everything."""
+    inputs = {"owner": owner, **_reader("HUB", NOW, directory, appended_ms), "record": packed(record)}
+    result = {"delivered": list(delivered), "denied": denied or {}} if expect == "ok" else {}
+    return Case(f"skew/{name}", says, "12", "route", expect, inputs, result)
+
+
+def _reader(hub: str, now_ms: int, directory: str = "directory.json", appended_ms: int | None = None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"hub": hub, "root": "root.json", "directory": directory, "now_ms": now_ms}
+    return facts if appended_ms is None else facts | {"appended_ms": appended_ms}

@@ -20,6 +20,7 @@ import hub.trust
 import hub.wire
 from hub.errors import HubError, RejectedError
 from hub.model import AgencyId
+from hub.routing import route_bundle
 from hub.trust.directory import Directory, check_succession, verify_snapshot
 from hub.trust.kem import KemPrivateKey
 from hub.trust.open import Delivered, OpenedSections, Opener
@@ -28,9 +29,10 @@ from hub.trust.root import parse_root
 from hub.trust.sequence import Outcome, Stamp, Streams
 from hub.trust.stub import verify_stub
 from hub.trust.verify import FlushCache, VerifiedBundle, verify_ingest
+from tests.support.routing import Asking
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-AREAS = ("ingest", "open", "stub", "sequence", "directory")
+AREAS = ("ingest", "open", "stub", "sequence", "skew", "directory")
 FILES = [file for area in AREAS for file in sorted((VECTORS / area).glob("*.json"))]
 Json = dict[str, Any]
 
@@ -54,15 +56,19 @@ def reader(inputs: Json) -> Json:
     return {"hub": AgencyId(inputs["hub"]), "directory": listed, "now_ms": inputs["now_ms"]}
 
 
-def records(inputs: Json) -> Iterator[bytes]:
-    """What came before, then the one that the vector is about."""
-    yield from map(decode, [*inputs.get("before", ()), inputs["record"]])
+def records(inputs: Json) -> Iterator[tuple[bytes, int | None]]:
+    """What came before, then the one that the vector is about; each with when the broker appended it."""
+    before = list(map(decode, inputs.get("before", ())))
+    moments = inputs.get("before_appended_ms", [None] * len(before))
+    yield from zip([*before, decode(inputs["record"])], [*moments, inputs.get("appended_ms")], strict=True)
 
 
 def run_ingest(inputs: Json) -> Json:
     flushes, event_ids = FlushCache(), EventIds()
-    for record in records(inputs):
-        bundle = verify_ingest(record, owner=AgencyId(inputs["owner"]), flushes=flushes, **reader(inputs))
+    for record, appended_ms in records(inputs):
+        bundle = verify_ingest(
+            record, owner=AgencyId(inputs["owner"]), flushes=flushes, appended_ms=appended_ms, **reader(inputs)
+        )
         event_ids.check(bundle.publisher, bundle.event_ids, bundle.header_hashes)
     return describe_bundle(bundle)
 
@@ -85,8 +91,8 @@ def run_open(inputs: Json) -> Json:
     how = reader(inputs)
     opener = Opener(hub=how.pop("hub"), recipient=AgencyId(inputs["recipient"]), kem_keys=keys)
     streams = Streams()
-    for record in records(inputs):
-        delivered = opener.verify(record, **how)
+    for record, appended_ms in records(inputs):
+        delivered = opener.verify(record, appended_ms=appended_ms, **how)
         outcome = streams.check(delivered.stamp)
         opened = opener.open(delivered) if outcome is not Outcome.DUPLICATE else ()
         streams.mark(delivered.stamp)
@@ -122,6 +128,21 @@ def run_stub(inputs: Json) -> Json:
         "recipient_seq": stub.recipient_seq,
         "head_hash": stub.head_hash.hex(),
         "granted": list(stub.granted),
+    }
+
+
+def run_route(inputs: Json) -> Json:
+    routed = route_bundle(
+        decode(inputs["record"]),
+        owner=AgencyId(inputs["owner"]),
+        subscriptions=Asking("ATF", "INTERPOL", "RSS"),
+        flushes=FlushCache(),
+        appended_ms=inputs.get("appended_ms"),
+        **reader(inputs),
+    )
+    return {
+        "delivered": sorted(delivery.agency for delivery in routed.deliveries),
+        "denied": {denial.agency: denial.decision.code for denial in routed.denials},
     }
 
 
@@ -185,6 +206,7 @@ RUN: dict[str, Callable[[Json], Json]] = {
     "open": run_open,
     "stub": run_stub,
     "sequence": run_sequence,
+    "route": run_route,
     "directory": run_directory,
 }
 

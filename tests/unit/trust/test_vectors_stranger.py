@@ -26,6 +26,7 @@ def take(inputs: dict[str, Any]) -> dict[str, Any]:
         kem_seeds=[decode(seed) for seed in inputs["kem_seeds"]],
         snapshot=(VECTORS / "shared" / inputs["directory"]).read_bytes(),
         now_ms=inputs["now_ms"],
+        appended_ms=inputs.get("appended_ms"),
     )
     return stranger.open(decode(inputs["record"]))
 

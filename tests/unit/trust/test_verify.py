@@ -183,6 +183,32 @@ def test_step_3_signing_key() -> None:
     assert code_of(forge(bundle()), now_ms=NOW_MS + 366 * DAY_MS) == SigningKeyExpired.code
 
 
+def test_step_3_a_key_counts_as_it_stood_when_the_record_was_appended() -> None:
+    stage, flushes, value = Stage(), FlushCache(), forge(bundle())
+    stage.world.revoke_signing_key(JCF, at_ms=NOW_MS + DAY_MS)
+    stage.directory = stage.world.directory()
+
+    def verify(appended_ms: int | None, *, days_later: int) -> None:
+        verify_ingest(
+            value,
+            owner=JCF,
+            hub=HUB,
+            directory=stage.directory,
+            now_ms=NOW_MS + days_later * DAY_MS,
+            flushes=flushes,
+            appended_ms=appended_ms,
+        )
+
+    verify(NOW_MS + DAY_MS - 1, days_later=20)
+    with pytest.raises(SigningKeyRevoked):
+        verify(NOW_MS + DAY_MS, days_later=20)  # the same flush, kept from the call before
+    with pytest.raises(SigningKeyRevoked):
+        verify(None, days_later=20)
+    verify(NOW_MS + DAY_MS - 1, days_later=20)
+    with pytest.raises(SigningKeyRevoked):  # the broker's clock is believed 5 minutes ahead and no further back
+        verify(NOW_MS + 900 * DAY_MS, days_later=20)
+
+
 def test_step_3_a_key_that_ends_is_refused_on_a_hit_too() -> None:
     stage, flushes, value = Stage(), FlushCache(), forge(bundle())
 
