@@ -26,13 +26,13 @@ from hub.log_words import say
 from hub.model import AgencyId
 from hub.ports import BusConsumer, BusProducer, Clock, IncomingRecord, Observer, OutgoingRecord, Position
 from hub.routing import Routed, Subscriptions, route_bundle
-from hub.topics import HEARTBEAT, QUARANTINE, deliver_topic, ingest_owner
+from hub.topics import HEARTBEAT, QUARANTINE, RETRY, deliver_topic, ingest_owner
 from hub.trust.checks import DirectoryBehind
 from hub.trust.directory import Directory
 from hub.trust.replay import EventIdReused, EventIds
 from hub.trust.verify import FlushCache
 from hub.wire.appended import encode_appended
-from hub.wire.quarantine import encode_quarantined, quarantine
+from hub.wire.quarantine import encode_quarantined, original_of, quarantine
 
 WORKER: Final = "router"
 HEARTBEAT_WORKER: Final = "heartbeat"
@@ -275,9 +275,10 @@ class Router:
         return now - since >= _GIVE_UP
 
     def _route(self, record: IncomingRecord, directory: Directory) -> Routed:
+        origin = original_of(record) if record.topic == RETRY else record
         routed = route_bundle(
-            record.value,
-            owner=ingest_owner(record.topic),
+            origin.value,
+            owner=ingest_owner(origin.topic),
             hub=self._hub,
             directory=directory,
             subscriptions=self._subscriptions,
@@ -302,6 +303,7 @@ class Router:
         return deliveries + [self._quarantined(record, error) for record, error in batch.refused]
 
     def _quarantined(self, record: IncomingRecord, error: RejectedError | UnavailableError) -> OutgoingRecord:
+        record = _origin(record)
         place = f"{record.topic}/{record.partition}/{record.offset}"
         say("bundle.quarantined", code=error.code, reason=error.message, place=place)
         value = encode_quarantined(
@@ -388,7 +390,7 @@ class Router:
         for record, routed in batch.routed:
             self._count_routed(record, routed)
         for record, error in batch.refused:
-            publisher = ingest_owner(record.topic)
+            publisher = _owner(record)
             self._observer.increment("cgi_quarantined_total", publisher=publisher, code=error.code)
             self._count_lane(publisher, "", "", "quarantined", error.code, 0)
             if isinstance(error, EventIdReused):
@@ -495,6 +497,22 @@ class LagWatch:
             self._observer.gauge("cgi_lag_records", records, topic=topic)
             self._observer.gauge("cgi_lag_events", records * self._mean.get(topic, 1.0), topic=topic)
             self._observer.gauge("cgi_lag_seconds", oldest[topic], topic=topic)
+
+
+def _origin(record: IncomingRecord) -> IncomingRecord:
+    """What came to an ingest topic first, where an operator gave it back (docs/adr/0103); else the record itself."""
+    try:
+        return original_of(record) if record.topic == RETRY else record
+    except RejectedError:
+        return record  # no envelope: it is refused as what it is
+
+
+def _owner(record: IncomingRecord) -> str:
+    """Whose record it is, for the metrics."""
+    try:
+        return ingest_owner(_origin(record).topic)
+    except RejectedError:
+        return "unknown"
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -22,11 +22,17 @@ QUARANTINE: Final = "hub.quarantine"
 HEARTBEAT: Final = "hub.heartbeat"
 DIRECTORY: Final = "hub.directory"
 """The signed directory, file by file: only the operator writes, each active agency and the hub read."""
+AUDIT: Final = "hub.audit"
+"""What operators did in the console: it may append, and nobody may change anything."""
+RETRY: Final = "hub.retry"
+"""Refused records that the console gives back to the routers."""
 APPLIED: Final = "hub.applied"
 """What ``hub broker apply`` made last."""
 ROUTER_GROUP: Final = "hub.router"
 INGEST_PATTERN: Final = r"ingest\.[A-Z][A-Z0-9-]{1,31}"
 """All ingest topics, for a consumer that follows agencies that join."""
+ROUTER_PATTERN: Final = rf"(?:{INGEST_PATTERN}|hub\.retry)"
+"""What a router reads: the ingest topics, and what an operator gives back."""
 
 _INGEST: Final = "ingest."
 _DELIVER: Final = "deliver."
@@ -97,7 +103,7 @@ class Acl:
     """One permission: ``principal`` may do ``operation`` on the topic or group, or on all whose names begin so."""
 
     principal: str
-    operation: Literal["READ", "WRITE"]
+    operation: Literal["READ", "WRITE", "DESCRIBE"]
     resource: Literal["TOPIC", "GROUP"]
     name: str
     prefixed: bool = False
@@ -138,6 +144,13 @@ class Consumer(_Model):
 
     principal: str
     group: str | None
+    topics: str | None = None
+
+
+class Watcher(_Model):
+    """Who may see that the topics are there, where they stand and how far they go, and nothing of what is in them."""
+
+    principal: str
     topics: str | None = None
 
 
@@ -185,6 +198,9 @@ class Quotas(_Model):
         return tuple(Quota(agency, name, rate) for name, rate in found if rate is not None)
 
 
+Party = Producer | Consumer | Watcher
+
+
 class TopicFile(_Model):
     """One file of schemas/topics.
 
@@ -200,17 +216,18 @@ class TopicFile(_Model):
     event_types: Literal["any"] | tuple[str, ...]
     producers: tuple[Producer, ...]
     consumers: tuple[Consumer, ...]
+    watchers: tuple[Watcher, ...] = ()
 
-    def parties(self) -> tuple[Producer | Consumer, ...]:
-        """Everybody who writes or reads."""
-        return self.producers + self.consumers
+    def parties(self) -> tuple[Party, ...]:
+        """Everybody who writes, reads or watches."""
+        return self.producers + self.consumers + self.watchers
 
     def names(self, agencies: Iterable[AgencyId]) -> tuple[tuple[str, AgencyId], ...]:
         """The topics of this kind, each with the agency that it is for."""
         wanted = [*(agencies if "agency" in self.each else ()), *([HUB] if "hub" in self.each else [])]
         return tuple((self.topic.replace(_PLACE, agency), agency) for agency in wanted)
 
-    def principals(self, party: Producer | Consumer, owner: AgencyId, agencies: Iterable[AgencyId]) -> tuple[str, ...]:
+    def principals(self, party: Party, owner: AgencyId, agencies: Iterable[AgencyId]) -> tuple[str, ...]:
         """Whom ``party`` stands for on the topic of ``owner``; the operator needs no permission, and is left out."""
         if party.principal == SUPER_USER:
             return ()
@@ -276,10 +293,13 @@ class Declaration:
         return tuple(sorted(quota for agency in _members(agencies) for quota in self._quotas.of(agency)))
 
 
-def _permissions(party: Producer | Consumer, principal: str, topic: str) -> Iterator[Acl]:
+def _permissions(party: Party, principal: str, topic: str) -> Iterator[Acl]:
     name, prefixed = (topic, False) if party.topics is None else (party.topics, True)
     if isinstance(party, Producer):
         yield Acl(principal, "WRITE", "TOPIC", name, prefixed)
+        return
+    if isinstance(party, Watcher):
+        yield Acl(principal, "DESCRIBE", "TOPIC", name, prefixed)
         return
     yield Acl(principal, "READ", "TOPIC", name, prefixed)
     if party.group is not None:

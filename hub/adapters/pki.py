@@ -4,7 +4,8 @@ A certificate's subject is ``O=<agency>, CN=<agency>`` or, for one of its sites,
 broker maps it to the principal ``User:<agency>`` only where organisation and name agree (``PRINCIPAL_RULE``), and
 refuses every other subject. The organisation comes first in the subject, so that an agency's own CA is held to its
 organisation by an X.509 name constraint (RFC 5280 4.2.1.10, docs/adr/0083). The operator's principal is ``operator``,
-which can never be an agency's code, because those are upper case. Why: docs/adr/0021.
+which can never be an agency's code, because those are upper case; so with ``console``, the operators' console, which
+may do no more than schemas/topics says. Why: docs/adr/0021, docs/adr/0102.
 
 What a request (PKCS #10) says about its subject, its names and its uses counts nothing: the caller says whose it is.
 """
@@ -34,7 +35,10 @@ from hub.model import NameInvalid, parse_agency_id
 OPERATOR: Final = "operator"
 """The principal that runs the broker: the only super user. Nodes are its sites: ``operator.node-1``."""
 
-PRINCIPAL_RULE: Final = r"RULE:^CN=([A-Z][A-Z0-9-]{1,31}|operator)([.][a-z0-9-]{1,32})?,O=\1$/$1/"
+CONSOLE: Final = "console"
+"""The principal of the operators' console (hub/console)."""
+
+PRINCIPAL_RULE: Final = r"RULE:^CN=([A-Z][A-Z0-9-]{1,31}|operator|console)([.][a-z0-9-]{1,32})?,O=\1$/$1/"
 """Kafka's ``ssl.principal.mapping.rules``: with no DEFAULT after it, a subject of another form is refused."""
 
 AUTHORITY_LIFETIME: Final = timedelta(days=3650)
@@ -130,8 +134,8 @@ class Authority:
     ) -> bytes:
         """A client's certificate for the key in ``request`` (PKCS #10 in PEM), with its chain, in PEM.
 
-        The subject is ``principal`` (an agency's code, or ``operator``) and ``site``, whatever the request asks for.
-        Nothing is written. Raises :class:`RequestInvalid`, :class:`CertificateNameInvalid`.
+        The subject is ``principal`` (an agency's code, ``operator`` or ``console``) and ``site``, whatever the request
+        asks for. Nothing is written. Raises :class:`RequestInvalid`, :class:`CertificateNameInvalid`.
         """
         subject = _client_subject(principal, site)
         certificate = self._certify(read_request(request), subject, hosts=(), now=now, lifetime=lifetime)
@@ -286,7 +290,7 @@ def _agency(code: str) -> str:
 
 
 def _client_subject(principal: str, site: str | None) -> x509.Name:
-    return _subject(principal if principal == OPERATOR else _agency(principal), site)
+    return _subject(principal if principal in (OPERATOR, CONSOLE) else _agency(principal), site)
 
 
 def _subject(organisation: str, site: str | None) -> x509.Name:

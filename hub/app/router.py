@@ -25,7 +25,7 @@ from hub.policy.decide import ReleasePolicy, hub_release
 from hub.router import HEARTBEAT_WORKER, WORKER, Router, RouterLimits
 from hub.settings import RouterSettings
 from hub.stubs import Wanted, make_stub
-from hub.topics import INGEST_PATTERN, ROUTER_GROUP, ingest_topic
+from hub.topics import ROUTER_GROUP, ROUTER_PATTERN, ingest_topic
 
 _NOTICE_LINGER: Final = 0.002
 """Seconds. A router waits for its notices, and hands over those of one step at once."""
@@ -65,7 +65,7 @@ async def run_router(settings: RouterSettings, *, stop: asyncio.Event) -> None:
             bootstrap,
             tls,
             group=ROUTER_GROUP,
-            pattern=INGEST_PATTERN,
+            pattern=ROUTER_PATTERN,
             client_id=name,
             session_seconds=settings.router.session,
         ),

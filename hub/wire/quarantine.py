@@ -7,9 +7,10 @@ operator's note of what stands on the ingest topic, where the original is kept t
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from hub.ports import IncomingRecord
 from hub.wire import limits
 from hub.wire.avro import FrameMalformed, Reader, encode_bytes, encode_long
 
@@ -126,6 +127,24 @@ def parse_quarantined(value: bytes) -> Quarantined:
     if record.whole and hashlib.sha256(record.value).digest() != record.digest:
         raise FrameMalformed("a quarantined record has another hash than it says")
     return record
+
+
+def original_of(record: IncomingRecord) -> IncomingRecord:
+    """The refused record inside a record of the topic ``hub.retry``: its first place, key and bytes.
+
+    Nobody vouches for the envelope: what is inside must be verified as if it came now. ``appended_ms`` is the
+    envelope's own, so a key that has ended since then is refused. Raises what :func:`parse_quarantined` does.
+    """
+    inside = parse_quarantined(record.value)
+    return replace(
+        record,
+        topic=inside.topic,
+        partition=inside.partition,
+        offset=inside.offset,
+        key=inside.key or None,
+        value=inside.value,
+        headers=(),
+    )
 
 
 def _utf8(text: bytes) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -15,12 +17,12 @@ from hub.model import HUB
 from hub.ports import OutgoingRecord
 from hub.router import DeliveryTopicMissing, LagWatch, Router, RouterLimits
 from hub.routing import Routed, Subscriptions
-from hub.topics import HEARTBEAT, INGEST_PATTERN, QUARANTINE, ROUTER_GROUP
+from hub.topics import HEARTBEAT, QUARANTINE, RETRY, ROUTER_GROUP, ROUTER_PATTERN
 from hub.trust.directory import Directory
 from hub.wire.appended import first_appended_ms
 from hub.wire.bundle import parse_delivered
 from hub.wire.frames import parse_entry
-from hub.wire.quarantine import parse_quarantined
+from hub.wire.quarantine import Quarantined, encode_quarantined, parse_quarantined
 from tests.support.authority import DAY_MS, World
 from tests.support.routing import Asking, Site, draft
 
@@ -74,7 +76,7 @@ class Bench:
         agencies = [agency for agency in world.keys if agency != HUB]
         topics = {f"ingest.{agency}": partitions for agency in [*agencies, HUB]}
         topics |= {f"deliver.{agency}": 1 for agency in agencies}
-        self.broker = MemoryBroker(topics | {QUARANTINE: 1, HEARTBEAT: 1}, now_ms=lambda: world.now_ms)
+        self.broker = MemoryBroker(topics | {QUARANTINE: 1, HEARTBEAT: 1, RETRY: 1}, now_ms=lambda: world.now_ms)
         self.directory = DirectoryByHand(world.directory())
         self.notices = NoticesByHand()
         self.observer = MemoryObserver()
@@ -89,7 +91,7 @@ class Bench:
         return Router(
             name=name,
             hub=HUB,
-            consumer=self.broker.consumer(group=ROUTER_GROUP, pattern=INGEST_PATTERN),
+            consumer=self.broker.consumer(group=ROUTER_GROUP, pattern=ROUTER_PATTERN),
             producer=self.broker.producer("HUB"),
             directory=self.directory,
             subscriptions=self.subscriptions,
@@ -459,3 +461,65 @@ async def test_heartbeat_and_lag(bench: Bench, world: World) -> None:
     assert b'"router":"router-1"' in bench.broker.records(HEARTBEAT)[0].value
     await run_until(router, lambda: bench.committed() == 5)
     assert bench.observer.total("cgi_heartbeats_total", direction="seen") == 1
+
+
+# --- what an operator gives back --------------------------------------------------------------------------------------
+
+
+def kept(bench: Bench) -> list[Quarantined]:
+    return [parse_quarantined(record.value) for record in bench.broker.records(QUARANTINE)]
+
+
+async def test_what_is_given_back_is_routed_as_what_came_to_its_first_topic(bench: Bench, world: World) -> None:
+    sealed = Site(world, "JCF").seal(["ATF"])
+    world.suspend("JCF")
+    bench.directory.now = world.directory()
+    await bench.publish("JCF", sealed)
+    router = await bench.start()
+    await router.step()
+    (refused,) = kept(bench)
+    assert refused.code == "publisher.suspended"
+    world.suspend("JCF", active=True)
+    bench.directory.now = world.directory()
+    await bench.publish("console", encode_quarantined(refused), topic=RETRY)
+    await router.step()
+    assert bench.numbers("ATF") == [1]
+    assert len(kept(bench)) == 1
+    assert bench.observer.total("cgi_events_total", outcome="delivered", publisher="JCF") == 1
+
+
+async def test_what_is_given_back_and_refused_again_stands_in_quarantine_from_its_first_place(
+    bench: Bench, world: World
+) -> None:
+    await bench.publish("JCF", b"garbage")
+    router = await bench.start()
+    await router.step()
+    (refused,) = kept(bench)
+    await bench.publish("console", encode_quarantined(refused), topic=RETRY)
+    await router.step()
+    first, second = kept(bench)
+    assert (second.topic, second.partition, second.offset, second.value) == ("ingest.JCF", 0, 0, b"garbage")
+    assert second.digest == first.digest
+    assert bench.observer.total("cgi_quarantined_total", publisher="JCF") == 2
+
+
+async def test_who_gives_back_can_forge_nothing(bench: Bench, world: World) -> None:
+    """Another's topic on the envelope, another topic at all, no envelope: all of it is refused, nothing delivered."""
+    await bench.publish("JCF", b"garbage")
+    router = await bench.start()
+    await router.step()
+    (refused,) = kept(bench)
+    signed = Site(world, "JCF").seal(["ATF"])
+    digest = hashlib.sha256(signed.value).digest()
+    forged = replace(refused, value=signed.value, length=len(signed.value), digest=digest)
+    for topic in ("ingest.RSS", "deliver.ATF", "hub.retry"):
+        await bench.publish("console", encode_quarantined(replace(forged, topic=topic)), topic=RETRY)
+    await bench.publish("console", b"no envelope", topic=RETRY)
+    assert await router.step() == 4
+    assert bench.numbers("ATF") == []
+    assert [each.code for each in kept(bench)[1:]] == [
+        "publisher.mismatch",
+        "name.invalid",
+        "name.invalid",
+        "frame.kind_wrong",
+    ]

@@ -9,10 +9,12 @@ from hub.errors import ConfigError
 from hub.model import HUB, AgencyId, NameInvalid
 from hub.topics import (
     APPLIED,
+    AUDIT,
     DIRECTORY,
     HEARTBEAT,
     INGEST_PATTERN,
     QUARANTINE,
+    RETRY,
     ROUTER_GROUP,
     SUPER_USER,
     Acl,
@@ -41,6 +43,8 @@ def test_the_names_in_the_code_are_the_declared_ones() -> None:
         HEARTBEAT,
         DIRECTORY,
         APPLIED,
+        AUDIT,
+        RETRY,
     }
     groups = {acl.name for acl in DECLARATION.acls([ATF]) if acl.resource == "GROUP"}
     assert groups == {ROUTER_GROUP, "ATF."}
@@ -66,18 +70,35 @@ def test_the_hub_may_do_what_the_router_does_and_nothing_else() -> None:
         Acl("HUB", "WRITE", "TOPIC", "hub.quarantine"),
         Acl("HUB", "WRITE", "TOPIC", "hub.heartbeat"),
         Acl("HUB", "READ", "TOPIC", "hub.directory"),
+        Acl("HUB", "READ", "TOPIC", "hub.retry"),
+    }
+
+
+def test_the_console_may_write_two_topics_and_read_what_the_operator_watches_but_nothing_that_flows() -> None:
+    of_console = {acl for acl in DECLARATION.acls([ATF, JCF]) if acl.principal == "console"}
+    assert of_console == {
+        Acl("console", "WRITE", "TOPIC", "hub.audit"),
+        Acl("console", "READ", "TOPIC", "hub.audit"),
+        Acl("console", "WRITE", "TOPIC", "hub.retry"),
+        Acl("console", "READ", "TOPIC", "hub.quarantine"),
+        Acl("console", "READ", "TOPIC", "hub.heartbeat"),
+        Acl("console", "READ", "TOPIC", "hub.directory"),
+        Acl("console", "DESCRIBE", "TOPIC", "ingest.", prefixed=True),
+        Acl("console", "DESCRIBE", "TOPIC", "deliver.", prefixed=True),
     }
 
 
 def test_the_directory_is_read_by_each_agency_and_written_by_none() -> None:
     on_it = [acl for acl in DECLARATION.acls([ATF, JCF]) if acl.name in (DIRECTORY, APPLIED)]
-    assert {acl.principal for acl in on_it} == {"ATF", "JCF", HUB}
+    assert {acl.principal for acl in on_it} == {"ATF", "JCF", HUB, "console"}
     assert {(acl.operation, acl.name) for acl in on_it} == {("READ", DIRECTORY)}
     assert SUPER_USER not in {acl.principal for acl in DECLARATION.acls([ATF])}
 
 
 def test_a_prefix_of_one_agency_is_never_another_ones() -> None:
-    prefixes = [acl.name for acl in DECLARATION.acls([JCF, JCF_X]) if acl.prefixed and acl.principal != HUB]
+    prefixes = [
+        acl.name for acl in DECLARATION.acls([JCF, JCF_X]) if acl.prefixed and acl.principal not in (HUB, "console")
+    ]
     assert sorted(prefixes) == ["JCF-X.", "JCF."]
     assert not "JCF-X.desk".startswith("JCF.")
 

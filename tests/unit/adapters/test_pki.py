@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hub.adapters.pki import (
+    CONSOLE,
     OPERATOR,
     PRINCIPAL_RULE,
     Authority,
@@ -43,7 +44,14 @@ def principal(certificate: x509.Certificate) -> str | None:
 
 
 def test_an_agency_maps_to_its_code_and_so_do_its_sites(authority: Authority, tmp_path: Path) -> None:
-    for name, site in (("JCF", None), ("JCF-X", None), ("ATF", "tracing-1"), (OPERATOR, None), (OPERATOR, "node-1")):
+    for name, site in (
+        ("JCF", None),
+        ("JCF-X", None),
+        ("ATF", "tracing-1"),
+        (OPERATOR, None),
+        (OPERATOR, "node-1"),
+        (CONSOLE, None),
+    ):
         files = authority.issue_client(name, tmp_path / "client", site=site)
         assert principal(load_certificate(files.certificate)) == name
 
