@@ -7,6 +7,10 @@ import pytest
 import structlog
 
 from tests.support.broker import broker as broker
+from tests.support.leaks import pytest_configure as pytest_configure
+from tests.support.leaks import pytest_runtest_logreport as pytest_runtest_logreport
+from tests.support.leaks import pytest_sessionfinish as pytest_sessionfinish
+from tests.support.leaks import pytest_terminal_summary as pytest_terminal_summary
 
 
 @pytest.fixture(autouse=True)

@@ -127,7 +127,8 @@ async def health_served(
 ) -> AsyncIterator[None]:
     """Metrics and health while the context is open; says when the process is first ready, and when it has stopped.
 
-    ``refresh`` is called before each scrape. SIGUSR1 is answered with ``state`` and what every process has to say. A service manager is told the same (hub/adapters/service_manager.py).
+    ``refresh`` is called before each scrape. A service manager is told the same (hub/adapters/service_manager.py).
+    SIGUSR1 is answered with ``state`` and what every process has to say (hub/adapters/state_answer.py).
     """
     app = health_app(metrics, progress, refresh)
     file = settings.metrics.address_file or settings.state / ADDRESS_FILE

@@ -49,6 +49,7 @@ async def publish_file(
         served(process, settings, "publish", signing=signing),
         make_publisher(process, settings, signing, drain=0) as publisher,
     ):
+        process.state.tell("publisher", publisher.state)
         await _read_all(reading, publisher, stop, watch, source.label)
         with suppress(TimeoutError):  # what waits is counted below
             async with asyncio.timeout(drain_seconds):

@@ -86,6 +86,8 @@ async def run_router(settings: RouterSettings, *, stop: asyncio.Event) -> None:
     )
     for worker in (WORKER, HEARTBEAT_WORKER):
         process.progress.expect(worker)
+    process.state.tell("router", router.state)
+    process.state.tell("notices", publisher.state)
     async with served(process, settings, "router", signing=signing), publisher:
         await router.run(stop)
         say("process.stopping", role="router", agency=settings.agency)

@@ -110,12 +110,24 @@ async def _publish_until(stop: asyncio.Event, process: Process, settings: SiteSe
     ]
     process.progress.expect("publisher")
     async with make_publisher(process, settings, signing) as publisher, asyncio.TaskGroup() as group:
+        process.state.tell("publisher", publisher.state)
+        process.state.tell("sources", lambda: {label: _totals(source) for label, source in sources})
         running = [
-            group.create_task(watch_source(process.progress, label, source, publisher)) for label, source in sources
+            group.create_task(watch_source(process.progress, label, source, publisher), name=f"source-{label}")
+            for label, source in sources
         ]
         await stop.wait()
         for task in running:
             task.cancel()
+
+
+def _totals(source: RunningSource) -> dict[str, int]:
+    totals = source.totals
+    return {
+        "published": totals.published,
+        "duplicates": totals.duplicates,
+        "rejected_rows": totals.rejected_rows,
+    }
 
 
 def source_context(process: Process, settings: SiteSettings, source: ConnectorTable) -> ConnectorContext:
@@ -151,6 +163,7 @@ async def _receive_until(stop: asyncio.Event, process: Process, settings: SiteSe
         for sink in settings.sink
     ]
     async with make_subscriber(process, settings, kem, sinks) as subscriber, asyncio.TaskGroup() as group:
-        group.create_task(subscriber.run())
+        process.state.tell("subscriber", subscriber.state)
+        group.create_task(subscriber.run(), name="subscriber")
         await stop.wait()
         subscriber.stop()

@@ -7,6 +7,7 @@ wrong; 3 something outside is not there now; 4 our own bug.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,9 @@ from typing import Final
 import click
 
 from hub.errors import ConfigError, HubError, InvariantError, RejectedError, UnavailableError
+
+UNSAFE_TRACEBACK: Final = "CGI_HUB_UNSAFE_TRACEBACK"
+"""Set to 1, an error that is our bug is shown with its own text, which may hold content of an event."""
 
 EXIT_OK: Final = 0
 EXIT_REJECTED: Final = 1
@@ -102,10 +106,19 @@ def report(error: BaseException) -> int:
             click.echo(f"error: {leaf.diagnostics()}", err=True)
             worst = max(worst, exit_code(leaf))
         else:
-            click.echo("".join(traceback.format_exception(leaf)), err=True, nl=False)
+            click.echo(_traceback(leaf), err=True, nl=False)
             click.echo("error: this is a bug of cgi-hub; please report the lines above", err=True)
             worst = EXIT_INVARIANT
     return worst
+
+
+def _traceback(error: BaseException) -> str:
+    """Without the errors' own texts, which may quote what was read; with them only where somebody asks for them."""
+    if os.environ.get(UNSAFE_TRACEBACK) == "1":
+        return "".join(traceback.format_exception(error))
+    from hub.stacks import bare_traceback
+
+    return bare_traceback(error)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

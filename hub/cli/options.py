@@ -33,19 +33,23 @@ def configure_log(settings: LogSettings, *, quiet: bool = False) -> None:
 
 def run_until_signalled(work: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
     """Run ``work`` with an event that SIGTERM and SIGINT set; what ends it otherwise stands in the log too."""
+    from hub.adapters.state_answer import hold_back
     from hub.app.process import stop_on_signals
     from hub.cli.main import leaves
     from hub.errors import HubError
-    from hub.log_words import say
+    from hub.log_words import nothing_printed_beside, say
+    from hub.stacks import describe
 
     async def run() -> _T:
         async with stop_on_signals() as stop:
             return await work(stop)
 
+    hold_back()
     try:
-        return asyncio.run(run())
-    except (HubError, ExceptionGroup) as error:
+        with nothing_printed_beside():
+            return asyncio.run(run())
+    except Exception as error:
         for leaf in leaves(error):
             code = leaf.code if isinstance(leaf, HubError) else type(leaf).__name__
-            say("process.failed", code=code, reason=str(leaf))
+            say("process.failed", code=code, reason=describe(leaf))
         raise

@@ -90,6 +90,18 @@ class FlushWriter:
         """The instance that seals now; None before the first flush and after a failed one."""
         return None if self._sealer is None else self._sealer.instance
 
+    def sealer_state(self) -> dict[str, object]:
+        """The instance, its lanes and numbers, for an operator's question."""
+        sealer = self._sealer
+        if sealer is None:
+            return {"instance": None, "refusal": None if self._refusal is None else self._refusal.code}
+        return {
+            "instance": sealer.instance.hex(),
+            "lanes_open": sealer.lanes,
+            "sealing_under_directory": sealer.directory_version,
+            "last_numbers": dict(self._stored_numbers),
+        }
+
     def write(self, events: Sequence[Prepared], *, directory: Directory, now_ms: int) -> Written:
         """Seal and store. On return every ``Published`` is durable.
 

@@ -242,6 +242,24 @@ class Publisher:
         """Facts for /readyz."""
         return self._facts.progress()
 
+    def state(self) -> dict[str, object]:
+        """What it is doing, for an operator's question; to be called from any thread. No content, no key."""
+        progress, sealer = self._facts.progress(), self._writer.sealer_state()
+        return {
+            "open_flush_events": len(self._open.events),
+            "open_flush_bytes": self._open.size,
+            "sealing": self._open.busy,
+            "outbox_records": progress.depth.records,
+            "outbox_bytes": progress.depth.bytes,
+            "outbox_oldest_ms": progress.depth.oldest_ms,
+            "stored_at_ms": progress.stored_at_ms,
+            "looked_at_ms": progress.looked_at_ms,
+            "failing_since_ms": progress.failing_since_ms,
+            "failing_code": progress.failing_code,
+            "closing": self._closing,
+            **sealer,
+        }
+
     async def _submit(
         self, items: Sequence[tuple[Event, str | None]], to: Collection[AgencyId] | None
     ) -> list[Outcome]:

@@ -89,6 +89,8 @@ class Subscriber:
         self._sinks = SinkWriter(sinks, agency=agency, clock=clock, wrote=self._facts.sink_wrote)
         self._event_ids = EventIds()
         self._waits: dict[Position, _Wait] = {}
+        self._positions: dict[Position, int] = {}
+        """Committed last, by partition."""
         self._started = False
         self._fresh = False
         self._lag_at = 0.0
@@ -131,6 +133,25 @@ class Subscriber:
         """Facts for /readyz."""
         return self._facts.progress()
 
+    def state(self) -> dict[str, object]:
+        """What it is doing, for an operator's question; to be called from any thread. No content, no key."""
+        progress = self._facts.progress()
+        return {
+            "doing": self._doing,
+            "assignment": sorted(f"{topic}/{number}" for topic, number in self._consumer.assignment())
+            if self._started
+            else [],
+            "next_offsets": {f"{topic}/{number}": offset for (topic, number), offset in list(self._positions.items())},
+            "held_partitions": sorted(f"{topic}/{number}" for topic, number in list(self._waits)),
+            "lag_records": progress.lag_records,
+            "open_gaps": progress.open_gaps,
+            "step_at_ms": progress.step_at_ms,
+            "stored_at_ms": progress.stored_at_ms,
+            "failing_since_ms": progress.failing_since_ms,
+            "failing_code": progress.failing_code,
+            "sinks": list(self._sinks.names),
+        }
+
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -161,6 +182,7 @@ class Subscriber:
         else:
             await self._consumer.seek_to_committed()
         self._waits.clear()
+        self._positions.clear()
         state = await self._thread.run(self._restore)
         await self._sinks.open(state.sinks)
         explained = tuple(gap for gap in self._receiver.streams.gaps() if gap.reason)
@@ -220,6 +242,7 @@ class Subscriber:
         self._doing = "commit"
         try:
             await self._consumer.commit(received.next_offsets)
+            self._positions.update(received.next_offsets)
         except BusRebalanced:
             say("subscriber.rebalanced", agency=self.agency)
 

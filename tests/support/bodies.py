@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hub.catalog import EventType
 from hub.catalog.fields import NO_DEFAULT, Array, Node, Record, Rule, Scalar
 from hub.catalog.rules import find_node
+from tests.support.leaks import remember
 
 _LETTERS: Final = string.ascii_letters + string.digits + " -./#"
 _ODD: Final = "ÀéñßŁ日本Ωж🔫\u200b\n"
@@ -40,6 +41,7 @@ def random_body(event_type: EventType, seed: int) -> dict[str, Any]:
     if "header" in body:
         for name in ("legal_basis_id", "purge_by"):
             body["header"][name] = maker.value(find_node(root.fields, f"header.{name}"))
+    remember(body)
     return body
 
 

@@ -37,6 +37,7 @@ from hub.topics import deliver_topic, ingest_topic
 from hub.trust.checks import FlushCache
 from hub.trust.directory import Directory
 from tests.support.authority import NOW_MS, World
+from tests.support.leaks import remember
 from tests.support.routing import Asking
 from tests.support.samples import catalog, sample_event
 
@@ -139,6 +140,7 @@ def trace(number: int = 0, **changes: Any) -> Event:
     event = sample_event("trace.request", 0)
     body = {**event.body, **changes.pop("body", {})}
     body["firearm"] = {**body["firearm"], "serial_raw": f"AB{number:06d}"}
+    remember(body)
     return replace(event, body=body, **changes)
 
 
