@@ -107,16 +107,29 @@ class KafkaSettings(Strict):
     ca: ExistingFile
     certificate: ExistingFile
     key: ExistingFile
+    passphrase_file: AnyPath | None = None
+    """Where ``key`` is encrypted. By default that of [keys]."""
 
 
-class SiteKeys(Strict):
+class KeyAccessSettings(Strict):
+    """What ``[keys]`` has everywhere: how to get at keys that are encrypted, or in a token (docs/guides/keys.md)."""
+
+    passphrase_file: AnyPath | None = None
+    """By default the credential ``cgi-hub.passphrase`` of the service manager."""
+    token_library: AnyPath | None = None
+    """The PKCS #11 library of the token that holds a half of the signing key."""
+    token_pin_file: AnyPath | None = None
+    """By default the credential ``cgi-hub.pin``."""
+
+
+class SiteKeys(KeyAccessSettings):
     """``[keys]`` of a site. ``signing`` to publish, ``kem`` (the folder of all KEM keys, old ones too) to receive."""
 
     signing: ExistingFile | None = None
     kem: ExistingFolder | None = None
 
 
-class RouterKeys(Strict):
+class RouterKeys(KeyAccessSettings):
     """``[keys]`` of a router: the hub signs what it says."""
 
     signing: ExistingFile
@@ -202,6 +215,14 @@ class SiteSettings(Settings):
     hub: Agency = HUB
     state: AnyPath
     kafka: KafkaSettings
+    @model_validator(mode="before")
+    @classmethod
+    def _one_passphrase(cls, values: Any) -> Any:
+        match values:
+            case {"kafka": dict(kafka), "keys": {"passphrase_file": file}} if "passphrase_file" not in kafka:
+                return {**values, "kafka": {**kafka, "passphrase_file": file}}
+        return values
+
     keys: SiteKeys
     directory: DirectorySettings
     release: ExistingFile | None = None

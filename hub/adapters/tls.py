@@ -1,19 +1,39 @@
 """The files of a TLS client or server, and the one TLS configuration that every connection of ours uses.
 
 TLS 1.3 only; both sides show a certificate; the peer's name is checked. There is no way to switch any of it off.
+
+A private key may be encrypted (PKCS #8). What we make says before its PEM how the password is derived from the site's
+passphrase (``DERIVATION``); for what another tool made, the passphrase is the password. docs/adr/0085.
 """
 
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from hub.adapters.credentials import forbidden_bits
 from hub.errors import ConfigError
+from hub.trust.keys import PassphraseSource, encode_derivation, parse_derivation
+from hub.trust.passphrase import FileKey, PassphraseNeeded
+
+DERIVATION: Final = b"cgi-hub/v1/pem-derivation: "
+"""Before an encrypted PEM of ours: text that readers of PEM skip (RFC 7468 2), with how its password is derived."""
+_ENCRYPTED: Final = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
 
 
 class TlsFileInvalid(ConfigError):
@@ -24,25 +44,69 @@ class TlsFileInvalid(ConfigError):
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Paths of PEM files: the CA to trust, our certificate (with its chain, if any), our private key (PKCS #8)."""
+    """Paths of PEM files: the CA to trust, our certificate (with its chain, if any), our private key (PKCS #8).
+
+    ``passphrase`` is asked where the key is encrypted.
+    """
 
     ca: Path
     certificate: Path
     key: Path
+    passphrase: PassphraseSource | None = field(default=None, compare=False, repr=False)
 
     def check(self) -> None:
-        """Raise :class:`TlsFileInvalid` unless all three can be used: so that a client can fail before it connects."""
+        """Fail before anything connects: raises :class:`TlsFileInvalid` unless all three can be used, and as the
+        passphrase's source does."""
         load_certificate(self.ca)
         own = load_certificate(self.certificate)
-        if self.key.exists() and self.key.stat().st_mode & forbidden_bits(self.key):
-            raise TlsFileInvalid("others can read this private key: chmod 600 it", file=self.key)
-        try:
-            key = load_pem_private_key(_read(self.key), password=None)
-        except (ValueError, TypeError) as error:
-            raise TlsFileInvalid("not an unencrypted private key in PEM", file=self.key) from error
+        key = load_tls_key(self.key, self.passphrase)
         spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         if key.public_key().public_bytes(*spki) != own.public_key().public_bytes(*spki):
             raise TlsFileInvalid("the key is not the certificate's", key=self.key, certificate=self.certificate)
+
+    def key_password(self) -> bytes | None:
+        """The password of the key's file, for a library that reads it itself; None where it is not encrypted.
+
+        Raises as :meth:`check` does.
+        """
+        return _password(self.key, self.passphrase)
+
+
+def load_tls_key(path: Path, passphrase: PassphraseSource | None = None) -> PrivateKeyTypes:
+    """The private key in a PEM file. Raises as :meth:`TlsFiles.check` does."""
+    if path.exists() and path.stat().st_mode & forbidden_bits(path):
+        raise TlsFileInvalid("others can read this private key: chmod 600 it", file=path)
+    password = _password(path, passphrase)
+    try:
+        return load_pem_private_key(_read(path), password=password)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        # Without the library's error: it may hold what it could not read.
+        what = "not a private key in PEM" if password is None else "the passphrase does not open it, or it is damaged"
+        raise TlsFileInvalid(what, file=path) from None
+
+
+def encode_tls_key(key: ec.EllipticCurvePrivateKey, file_key: FileKey | None) -> bytes:
+    """A private key in PEM (PKCS #8), encrypted with ``file_key`` where there is one."""
+    if file_key is None:
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(file_key.pem_password()))
+    return DERIVATION + encode_derivation(file_key.derivation) + b"\n" + encrypted
+
+
+def is_encrypted(path: Path) -> bool:
+    """Whether a private key's file is encrypted. Raises :class:`TlsFileInvalid` where it cannot be read."""
+    return any(mark in _read(path) for mark in _ENCRYPTED)
+
+
+def _password(path: Path, passphrase: PassphraseSource | None) -> bytes | None:
+    raw = _read(path)
+    if not any(mark in raw for mark in _ENCRYPTED):
+        return None
+    if passphrase is None:
+        raise PassphraseNeeded("the key file is encrypted, and nothing says where its passphrase is", file=path)
+    if not raw.startswith(DERIVATION):
+        return passphrase().pem_password()
+    return passphrase().key(parse_derivation(raw[len(DERIVATION) :].partition(b"\n")[0])).pem_password()
 
 
 def client_context(files: TlsFiles) -> ssl.SSLContext:
@@ -55,7 +119,7 @@ def client_context(files: TlsFiles) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         context.load_verify_locations(cafile=files.ca)
-        context.load_cert_chain(files.certificate, files.key)
+        context.load_cert_chain(files.certificate, files.key, files.key_password())
     except ssl.SSLError as error:
         raise TlsFileInvalid(
             "OpenSSL refuses the certificate files", ca=files.ca, certificate=files.certificate

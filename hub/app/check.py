@@ -10,7 +10,8 @@ from hub.adapters.files import read_file
 from hub.adapters.found_connectors import build_sink, build_source, connector_context
 from hub.adapters.key_files import load_kem_keys, load_signing_key
 from hub.adapters.standing import KeyKind, own_key_end_ms
-from hub.app.process import start_process, tls_files
+from hub.app.keys import key_access, tls_files
+from hub.app.process import start_process
 from hub.app.site import source_context
 from hub.errors import ConfigError
 from hub.policy.agreement import decide_agreement
@@ -50,10 +51,10 @@ def check_site(settings: SiteSettings) -> Iterator[Checked]:
     yield Checked("directory", f"version {directory.version}, {len(agencies)} agencies")
     now_ms = process.clock.now_ms()
     if settings.keys.signing is not None:
-        key_id = load_signing_key(settings.keys.signing).public.key_id
+        key_id = load_signing_key(settings.keys.signing, access=key_access(settings.keys)).public.key_id
         yield Checked("signing key", _listed(settings, directory, "signing", key_id, now_ms))
     if settings.keys.kem is not None:
-        for key in load_kem_keys(settings.keys.kem):
+        for key in load_kem_keys(settings.keys.kem, key_access(settings.keys)):
             yield Checked("KEM key", _listed(settings, directory, "kem", key.public.kem_id, now_ms))
     if settings.release is not None:
         ReleasePolicy(load_release(settings.release, process.catalog, agencies=agencies), settings.agency)

@@ -17,7 +17,8 @@ from hub.adapters.kafka_figures import Figures, KafkaFigures, TopicFigures
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
 from hub.adapters.standing import show_clock_and_certificates
-from hub.app.process import health_served, tls_files
+from hub.app.keys import tls_files
+from hub.app.process import health_served
 from hub.errors import UnavailableError
 from hub.log_words import identify, say
 from hub.metrics import GaugeName

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hub.adapters.found_connectors import build_sink, connector_context
 from hub.adapters.key_files import load_kem_keys
 from hub.adapters.sqlite_inbox import SqliteInbox, read_rejected
+from hub.app.keys import key_access
 from hub.app.process import SettingMissing, start_process
 from hub.client.inbox import RejectedRecord
 from hub.client.rejected import Refusal, describe
@@ -65,7 +66,7 @@ async def retry_rejected(settings: SiteSettings, choice: Choice) -> list[Retried
     retry = Retry(
         agency=settings.agency,
         hub=settings.hub,
-        kem_keys=lambda: load_kem_keys(kem_folder),
+        kem_keys=lambda: load_kem_keys(kem_folder, key_access(settings.keys)),
         catalog=process.catalog,
         content=load_subscription(settings.subscription, process.catalog),
         directory=process.directory,

@@ -16,7 +16,8 @@ from hub.adapters.kafka_reader import read_topic
 from hub.adapters.key_files import load_signing_key
 from hub.adapters.sqlite_outbox import SqliteOutbox
 from hub.adapters.watched_subscriptions import WatchedSubscriptions
-from hub.app.process import served, start_process, tls_files
+from hub.app.keys import key_access, tls_files
+from hub.app.process import served, start_process
 from hub.client.limits import PublisherLimits
 from hub.client.publisher import Publisher
 from hub.log_words import say
@@ -34,7 +35,7 @@ _NOTICE_LINGER: Final = 0.002
 async def run_router(settings: RouterSettings, *, stop: asyncio.Event) -> None:
     """Run one router until ``stop`` is set. Raises ``ConfigError``, ``InvariantError``, or a group of them."""
     process = start_process(settings, "router")
-    signing = load_signing_key(settings.keys.signing)
+    signing = load_signing_key(settings.keys.signing, access=key_access(settings.keys))
     subscriptions = WatchedSubscriptions(
         settings.subscriptions,
         process.catalog,

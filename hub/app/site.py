@@ -18,7 +18,8 @@ from hub.adapters.key_files import load_kem_keys, load_signing_key
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.sqlite_inbox import SqliteInbox
 from hub.adapters.sqlite_outbox import SqliteOutbox
-from hub.app.process import Process, SettingMissing, served, start_process, tls_files
+from hub.app.keys import key_access, tls_files
+from hub.app.process import Process, SettingMissing, served, start_process
 from hub.client.connector import ConnectorContext
 from hub.client.limits import PublisherLimits, SubscriberLimits
 from hub.client.publisher import Publisher
@@ -37,7 +38,7 @@ def load_publisher_key(settings: SiteSettings) -> SigningKey:
     """The key that the site signs with. Raises ``ConfigError``: none is set, or it cannot be read."""
     if settings.keys.signing is None:
         raise SettingMissing('to publish, the site needs signing = "..." in [keys]')
-    return load_signing_key(settings.keys.signing)
+    return load_signing_key(settings.keys.signing, access=key_access(settings.keys))
 
 
 def make_publisher(process: Process, settings: SiteSettings, signing: SigningKey, *, drain: float = 10.0) -> Publisher:
@@ -69,7 +70,7 @@ def make_subscriber(process: Process, settings: SiteSettings, kem_folder: Path, 
     return Subscriber(
         agency=settings.agency,
         hub=settings.hub,
-        kem_keys=lambda: load_kem_keys(kem_folder),
+        kem_keys=lambda: load_kem_keys(kem_folder, key_access(settings.keys)),
         catalog=process.catalog,
         content=load_subscription(settings.subscription, process.catalog),
         directory=process.directory,
@@ -93,8 +94,9 @@ async def run_site(settings: SiteSettings, *, stop: asyncio.Event) -> None:
     if not settings.source and not settings.sink:
         raise SettingMissing("the site has neither a [[source]] nor a [[sink]]: there is nothing to run")
     process = start_process(settings, "site")
-    signing = load_signing_key(settings.keys.signing) if settings.source and settings.keys.signing else None
-    kem = load_kem_keys(settings.keys.kem) if settings.sink and settings.keys.kem else ()
+    access = key_access(settings.keys)
+    signing = load_publisher_key(settings) if settings.source and settings.keys.signing else None
+    kem = load_kem_keys(settings.keys.kem, access) if settings.sink and settings.keys.kem else ()
     async with served(process, settings, "site", signing=signing, kem=kem), asyncio.TaskGroup() as group:
         if signing is not None:
             group.create_task(_publish_until(stop, process, settings, signing))

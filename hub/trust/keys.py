@@ -160,14 +160,7 @@ def _header(use: KeyUse, key_id: str, derivation: Derivation, nonce: bytes, half
         "kind": ENCRYPTED_KIND,
         "use": use.value,
         "key_id": key_id,
-        "kdf": {
-            "name": "argon2id",
-            "salt": encode_base64(derivation.salt),
-            "memory_kib": derivation.cost.memory_kib,
-            "iterations": derivation.cost.iterations,
-            "lanes": derivation.cost.lanes,
-            "check": encode_base64(derivation.check),
-        },
+        "kdf": _derivation_members(derivation),
         "nonce": encode_base64(nonce),
     }
     if half is not None:
@@ -218,6 +211,36 @@ def reencode_private_key(raw: bytes, passphrase: PassphraseSource | None, file_k
     if isinstance(form, _EncryptedForm) and form.token is not None:
         half = TokenHalf(form.token.uri, form.token.ed25519)
     return _encode_encrypted(form.use, bytes.fromhex(form.key_id), _open_seed(form, passphrase), file_key, half)
+
+
+def encode_derivation(derivation: Derivation) -> bytes:
+    """A derivation by itself, as one line of JSON: for files that have a form of their own."""
+    return encode_json(_derivation_members(derivation))
+
+
+def parse_derivation(raw: bytes) -> Derivation:
+    """What :func:`encode_derivation` gave. Raises :class:`KeyFileInvalid`, ``DerivationRefused``."""
+    try:
+        return _derivation_of(_DerivationForm.model_validate(read_strict_json(raw)))
+    except ValidationError as error:
+        raise KeyFileInvalid(f"not a derivation: {first_fault(error)}") from None
+    except ValueError as error:
+        raise KeyFileInvalid(f"not a derivation: {error}") from None
+
+
+def _derivation_members(derivation: Derivation) -> dict[str, Any]:
+    return {
+        "name": "argon2id",
+        "salt": encode_base64(derivation.salt),
+        "memory_kib": derivation.cost.memory_kib,
+        "iterations": derivation.cost.iterations,
+        "lanes": derivation.cost.lanes,
+        "check": encode_base64(derivation.check),
+    }
+
+
+def _derivation_of(kdf: _DerivationForm) -> Derivation:
+    return Derivation(kdf.salt, Cost(kdf.memory_kib, kdf.iterations, kdf.lanes), kdf.check)
 
 
 def read_derivation(raw: bytes) -> Derivation | None:
@@ -276,12 +299,11 @@ def _parse_private(raw: bytes, wanted: KeyUse | None) -> _PrivateForm | _Encrypt
 
 
 def _derivation(form: _EncryptedForm) -> Derivation:
-    kdf = form.kdf
     if len(form.nonce) != NONCE_LENGTH:
         raise KeyFileInvalid(f"a nonce of {NONCE_LENGTH} bytes is wanted")
     if form.token is not None and form.use is KeyUse.KEM:
         raise KeyFileInvalid("a KEM key has no half in a token")
-    return Derivation(kdf.salt, Cost(kdf.memory_kib, kdf.iterations, kdf.lanes), kdf.check)
+    return _derivation_of(form.kdf)
 
 
 def _open_seed(form: _PrivateForm | _EncryptedForm, passphrase: PassphraseSource | None) -> bytes:

@@ -148,6 +148,10 @@ class Passphrase:
             raise PassphraseWrong("the passphrase does not open this key file")
         return FileKey(root, derivation)
 
+    def pem_password(self) -> bytes:
+        """The password of a PEM file that somebody else's tool encrypted with this passphrase."""
+        return self._text.encode()
+
     def new_key(self) -> FileKey:
         """The key for a new file: with the salt that was last used, or else a fresh one.
 
