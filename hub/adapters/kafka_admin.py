@@ -1,4 +1,4 @@
-"""Brings a Kafka cluster in line with schemas/topics: what differs (plan), and making it so (apply).
+"""Brings a Kafka cluster in line with what is wanted (hub/cluster.py): what differs (plan), and making it so (apply).
 
 The client is confluent-kafka, because aiokafka knows no ACLs and no incremental configs (docs/adr/0020). Calls block:
 an asyncio program runs them in a thread.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -29,10 +29,13 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from hub.adapters import kafka_applied
+from hub.adapters.kafka_quotas import alter_quotas, read_quotas
 from hub.adapters.tls import TlsFiles
+from hub.cluster import AclKey, Applied, Cluster, Plan, Wanted, applied_by, plan_changes, wanted_for
 from hub.errors import BusNotAuthorized, BusUnavailable, ConfigError, HubError
 from hub.model import AgencyId
-from hub.topics import Acl, Declaration, Topic
+from hub.topics import APPLIED, Declaration
 
 _SECONDS: Final = 30.0
 """How long a change may take, and then to show."""
@@ -57,68 +60,26 @@ _AWAY: Final = {
 
 Binding = TypeVar("Binding", AclBinding, AclBindingFilter)
 
-AclKey = tuple[str, str, str, str, str, str, str]
-"""Principal, host, operation, permission, resource, pattern, name: an ACL as the cluster holds it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference between the declaration and the cluster, and what would end it."""
-
-    action: Literal["create", "change", "remove"]
-    kind: Literal["topic", "partitions", "config", "acl"]
-    name: str
-    before: str | None
-    after: str | None
-
-    def __str__(self) -> str:
-        sign = {"create": "+", "change": "~", "remove": "-"}[self.action]
-        values = " -> ".join(value for value in (self.before, self.after) if value is not None)
-        return f"{sign} {self.kind} {self.name}" + (f": {values}" if values else "")
-
-    def as_json(self) -> dict[str, str | None]:
-        """For ``--json``."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """What is there: topics with partitions and the configs that were set on them, and all ACLs."""
-
-    partitions: Mapping[str, int]
-    configs: Mapping[str, Mapping[str, str]]
-    acls: frozenset[AclKey]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The changes, in the order in which they are made, and the topics that nobody declared, which are left alone."""
-
-    changes: tuple[Change, ...]
-    undeclared: tuple[str, ...]
-    _topics: tuple[Topic, ...]
-    _acls: tuple[Acl, ...]
-    _create: tuple[AclKey, ...]
-    _remove: tuple[AclKey, ...]
-
 
 def admin_client(bootstrap: str, tls: TlsFiles) -> AdminClient:
     """A client that answers and changes as whoever has these files may. It connects when it is asked something."""
-    return AdminClient(
-        {
-            "bootstrap.servers": bootstrap,
-            "security.protocol": "SSL",
-            "ssl.ca.location": str(tls.ca),
-            "ssl.certificate.location": str(tls.certificate),
-            "ssl.key.location": str(tls.key),
-            "ssl.endpoint.identification.algorithm": "https",
-            "enable.ssl.certificate.verification": True,
-            "log_level": 0,
-            "reconnect.backoff.ms": 50,
-            "reconnect.backoff.max.ms": 500,
-        },
-        logger=None,
-    )
+    return AdminClient(_configuration(bootstrap, tls), logger=None)
+
+
+def _configuration(bootstrap: str, tls: TlsFiles) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": bootstrap,
+        "security.protocol": "SSL",
+        "ssl.ca.location": str(tls.ca),
+        "ssl.certificate.location": str(tls.certificate),
+        "ssl.key.location": str(tls.key),
+        **({} if (password := tls.key_password()) is None else {"ssl.key.password": password.decode()}),
+        "ssl.endpoint.identification.algorithm": "https",
+        "enable.ssl.certificate.verification": True,
+        "log_level": 0,
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 500,
+    }
 
 
 class KafkaAdmin:
@@ -127,6 +88,7 @@ class KafkaAdmin:
     def __init__(self, bootstrap: str, tls: TlsFiles) -> None:
         tls.check()
         self._bootstrap = bootstrap
+        self._tls = tls
         self._client = admin_client(bootstrap, tls)
 
     def check(self, *, seconds: float = _ANSWER_SECONDS) -> None:
@@ -137,7 +99,16 @@ class KafkaAdmin:
             raise translate(error, self._bootstrap) from error
 
     def read(self) -> Cluster:
-        """The cluster's topics (without Kafka's own), configs and ACLs."""
+        """The cluster's topics (without Kafka's own), configs, ACLs and quotas, and what was applied to it last."""
+        live = self._read_live()
+        if APPLIED not in live.partitions:
+            return live
+        try:
+            return replace(live, applied=kafka_applied.read_applied(_configuration(self._bootstrap, self._tls)))
+        except KafkaException as error:
+            raise translate(error, self._bootstrap) from error
+
+    def _read_live(self) -> Cluster:
         try:
             metadata = self._client.list_topics(timeout=_ANSWER_SECONDS)
         except KafkaException as error:
@@ -152,56 +123,75 @@ class KafkaAdmin:
                     for entry in self._result(future).values()
                     if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
                 }
-        return Cluster(partitions, configs, self._read_acls())
+        # Before the ACLs, for it says where we may not: librdkafka shows a refusal to show the ACLs as an empty list.
+        quotas = read_quotas(self._bootstrap, self._tls)
+        return Cluster(partitions, configs, self._read_acls(), quotas)
 
     def plan(self, declaration: Declaration, agencies: Iterable[AgencyId]) -> Plan:
         """What ``apply`` would do so that the cluster is as declared for these agencies."""
-        members = tuple(agencies)
-        return plan_changes(self.read(), declaration.topics(members), declaration.acls(members))
+        return self.plan_for(wanted_for(agencies, declaration))
+
+    def plan_for(self, wanted: Wanted) -> Plan:
+        """What ``apply`` would do so that the cluster is as wanted."""
+        return plan_changes(self.read(), wanted)
 
     def apply(self, plan: Plan) -> None:
-        """Make the changes, and return when the cluster shows them: a plan made then is empty.
+        """Make the changes, and return when the cluster shows them: a plan made then has no changes.
 
-        May be called again after a failure: a new plan has what is left.
-        Raises :class:`BusUnavailable`, :class:`BusNotAuthorized`, :class:`ConfigError` (the cluster refuses a value).
+        Rights are taken away first and given last. May be called again after a failure: a new plan has what is left.
+        What the plan says it ``cannot`` do is left. Raises :class:`BusUnavailable`, :class:`BusNotAuthorized`,
+        :class:`ConfigError` (the cluster refuses a value), ``DirectoryOlder``.
         """
-        wanted = {topic.name: topic for topic in plan._topics}
-        new = [change.name for change in plan.changes if change.kind == "topic"]
-        self._wait_all(
-            self._client.create_topics(
-                [
-                    NewTopic(name, num_partitions=wanted[name].partitions, config=dict(wanted[name].configs))
-                    for name in new
-                ],
-                operation_timeout=_SECONDS,
-            )
-            if new
-            else {}
-        )
-        grown = [change.name for change in plan.changes if change.kind == "partitions"]
+        plan.check_not_older()
+        if plan.remove_acls:
+            self._wait_all(self._client.delete_acls([_binding(key, AclBindingFilter) for key in plan.remove_acls]))
+        new = [
+            NewTopic(topic.name, num_partitions=topic.partitions, config=dict(topic.configs))
+            for topic in plan.create_topics
+        ]
+        if new:
+            self._wait_all(self._client.create_topics(new, operation_timeout=_SECONDS))
+        grown = [NewPartitions(topic.name, topic.partitions) for topic in plan.grow_topics]
         if grown:
-            self._wait_all(
-                self._client.create_partitions([NewPartitions(name, wanted[name].partitions) for name in grown])
-            )
+            self._wait_all(self._client.create_partitions(grown))
         self._apply_configs(plan)
-        if plan._remove:
-            self._wait_all(self._client.delete_acls([_binding(key, AclBindingFilter) for key in plan._remove]))
-        if plan._create:
-            self._wait_all(self._client.create_acls([_binding(key, AclBinding) for key in plan._create]))
+        if plan.set_quotas:
+            alter_quotas(self._bootstrap, self._tls, plan.set_quotas)
+        if plan.create_acls:
+            self._wait_all(self._client.create_acls([_binding(key, AclBinding) for key in plan.create_acls]))
+        self._wait_until_shown(plan.wanted)
+        self._remember(plan)
+
+    def _wait_until_shown(self, wanted: Wanted) -> None:
+        """The controller answers before the brokers have followed its log, and a new topic has no leader at first."""
         deadline = time.monotonic() + _SECONDS
-        while left := plan_changes(self.read(), plan._topics, plan._acls).changes:
-            if time.monotonic() > deadline:
-                raise BusUnavailable("changes were made but do not show yet", bootstrap=self._bootstrap, left=len(left))
-            time.sleep(0.05)  # the controller answers before the brokers have followed its log
+        while True:
+            try:
+                left = len(plan_changes(self._read_live(), wanted).changes)
+            except BusUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if not left:
+                    return
+                if time.monotonic() > deadline:
+                    raise BusUnavailable("changes were made but do not show yet", bootstrap=self._bootstrap, left=left)
+            time.sleep(0.05)
+
+    def _remember(self, plan: Plan) -> None:
+        applied = applied_by(plan, at_ms=kafka_applied.now_ms())
+        if APPLIED not in applied.partitions or (plan.applied is not None and _same(plan.applied, applied)):
+            return
+        try:
+            kafka_applied.write_applied(_configuration(self._bootstrap, self._tls), applied)
+        except KafkaException as error:
+            raise translate(error, self._bootstrap) from error
 
     def _apply_configs(self, plan: Plan) -> None:
         resources: dict[str, ConfigResource] = {}
-        for change in plan.changes:
-            if change.kind != "config":
-                continue
-            topic, name = change.name.split(" ", 1)
-            operation = AlterConfigOpType.DELETE if change.action == "remove" else AlterConfigOpType.SET
-            entry = ConfigEntry(name, change.after, incremental_operation=operation)
+        for topic, name, value in plan.set_configs:
+            operation = AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
+            entry = ConfigEntry(name, value, incremental_operation=operation)
             resource = resources.setdefault(topic, ConfigResource(ConfigResource.Type.TOPIC, topic))
             resource.add_incremental_config(entry)
         if resources:
@@ -256,58 +246,8 @@ def translate(error: KafkaException, bootstrap: str) -> HubError:
     return ConfigError(f"the cluster refuses: {cause.str()}", **facts)
 
 
-def plan_changes(cluster: Cluster, topics: Iterable[Topic], acls: Iterable[Acl]) -> Plan:
-    """The pure part of planning: what differs. Topics that nobody declared are named and left alone, because removing
-    one would destroy records; ACLs that nobody declared are removed."""
-    wanted = tuple(topics)
-    changes: list[Change] = []
-    for topic in wanted:
-        if topic.name not in cluster.partitions:
-            changes.append(Change("create", "topic", topic.name, None, f"{topic.partitions} partitions"))
-            continue
-        here = cluster.partitions[topic.name]
-        if here < topic.partitions:
-            changes.append(Change("change", "partitions", topic.name, str(here), str(topic.partitions)))
-        elif here > topic.partitions:
-            raise ConfigError(
-                "a topic has more partitions than declared, and Kafka cannot take any away: declare as many",
-                topic=topic.name,
-                declared=topic.partitions,
-                found=here,
-            )
-        changes += _config_changes(topic, cluster.configs.get(topic.name, {}))
-    declared = {_key(acl): acl for acl in acls}
-    create = tuple(sorted(declared.keys() - cluster.acls))
-    remove = tuple(sorted(cluster.acls - declared.keys()))
-    changes += [Change("remove", "acl", _describe(key), None, None) for key in remove]
-    changes += [Change("create", "acl", _describe(key), None, None) for key in create]
-    undeclared = tuple(sorted(cluster.partitions.keys() - {topic.name for topic in wanted}))
-    return Plan(tuple(changes), undeclared, wanted, tuple(declared.values()), create, remove)
-
-
-def _config_changes(topic: Topic, found: Mapping[str, str]) -> list[Change]:
-    declared = dict(topic.configs)
-    changes: list[Change] = []
-    for name in sorted(declared.keys() | found.keys()):
-        before, after = found.get(name), declared.get(name)
-        if before == after:
-            continue
-        action: Literal["create", "change", "remove"] = (
-            "create" if before is None else "remove" if after is None else "change"
-        )
-        changes.append(Change(action, "config", f"{topic.name} {name}", before, after))
-    return changes
-
-
-def _key(acl: Acl) -> AclKey:
-    pattern = "PREFIXED" if acl.prefixed else "LITERAL"
-    return (f"User:{acl.principal}", "*", acl.operation, "ALLOW", acl.resource, pattern, acl.name)
-
-
-def _describe(key: AclKey) -> str:
-    principal, host, operation, permission, resource, pattern, name = key
-    where = "" if host == "*" else f" from {host}"
-    return f"{principal} {permission} {operation} {resource} {name}{'*' if pattern == 'PREFIXED' else ''}{where}"
+def _same(one: Applied, other: Applied) -> bool:
+    return replace(one, at_ms=0) == replace(other, at_ms=0)
 
 
 def _binding(key: AclKey, kind: type[Binding]) -> Binding:

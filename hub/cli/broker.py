@@ -1,11 +1,13 @@
-"""``hub broker``: one Kafka node on this machine, its certificates, and its topics and ACLs by plan and apply."""
+"""``hub broker``: a cluster's topics, permissions and quotas by plan and apply; certificates; a local node."""
 
 from __future__ import annotations
 
+import functools
 import json
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -13,13 +15,18 @@ from typing import Any, Final
 import click
 
 from hub.adapters.broker_process import BrokerNotUp, BrokerProcess
-from hub.adapters.kafka_admin import KafkaAdmin, Plan
+from hub.adapters.kafka_admin import KafkaAdmin
 from hub.adapters.pki import OPERATOR, Authority
 from hub.adapters.tls import TlsFiles, certificate_expiry_ms
+from hub.cli.asking import ask, yes_option
+from hub.cli.main import EXIT_OK, EXIT_REJECTED
+from hub.cluster import Plan, Wanted, wanted_by, wanted_for
 from hub.model import AgencyId, NameInvalid, parse_agency_id
-from hub.topics import Declaration
+from hub.topics import Declaration, Quotas
+from hub.trust.directory import Directory
 
 _FOLDER: Final = click.Path(path_type=Path, file_okay=False)
+_FILE: Final = click.Path(path_type=Path, dir_okay=False, exists=True)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -38,8 +45,60 @@ def _agencies(_context: click.Context, _parameter: click.Parameter, values: Sequ
         raise click.BadParameter(error.diagnostics()) from error
 
 
-def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the options say that a cluster should have."""
+
+    agencies: tuple[AgencyId, ...]
+    directory: Path | None
+    root: Path | None
+    declaration: Path | None
+    quotas: Path | None
+
+    def wanted(self) -> Wanted:
+        declaration = Declaration.load(self.declaration)
+        if self.quotas is not None:
+            declaration = declaration.with_quotas(Quotas.load(self.quotas))
+        if self.directory is None:
+            return wanted_for(self.agencies, declaration)
+        return wanted_by(read_directory(self.directory, self.root), declaration)
+
+
+def read_directory(directory: Path, root: Path | None) -> Directory:
+    """The verified directory in a folder or a file. Raises ``click.UsageError`` without a root."""
+    from hub.adapters.tuf_reader import load_directory
+
+    if root is None:
+        raise click.UsageError("--directory needs --root, the pinned root's file")
+    return load_directory(directory, root, now_ms=int(time.time() * 1000)).directory
+
+
+directory_options: Final = (
+    click.option(
+        "--directory", type=click.Path(path_type=Path), help="The signed directory: its folder, or it in one file."
+    ),
+    click.option("--root", type=_FILE, help="The pinned root, from which the directory is verified."),
+)
+
+
+def _wish_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say what is wanted; the command gets them as ``wish``."""
+
+    @functools.wraps(command)
+    def wished(
+        agencies: tuple[AgencyId, ...],
+        directory: Path | None,
+        root: Path | None,
+        declaration: Path | None,
+        quotas: Path | None,
+        **more: Any,
+    ) -> Any:
+        if bool(agencies) == (directory is not None):
+            raise click.UsageError("say who is there: either --directory and --root, or --agency")
+        return command(wish=_Wish(agencies, directory, root, declaration, quotas), **more)
+
     for option in (
+        click.option("--quotas", type=_FILE, help="The operator's own quotas, over the declared ones (YAML)."),
         click.option(
             "--topics", "declaration", type=_FOLDER, help="Folder of declarations; by default the one that hub brings."
         ),
@@ -47,10 +106,17 @@ def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--agency",
             "agencies",
             multiple=True,
-            required=True,
             callback=_agencies,
-            help="An agency's code, or several with commas; may be repeated. All of them: others lose their ACLs.",
+            help="Without a directory: an agency's code, or several with commas. All of them: others lose their ACLs.",
         ),
+        *reversed(directory_options),
+    ):
+        wished = option(wished)
+    return wished
+
+
+def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
         click.option("--tls", required=True, type=_FOLDER, help="The operator's folder: ca.pem, tls.pem, tls.key."),
         click.option("--bootstrap", required=True, help="host:port of a node."),
     ):
@@ -58,9 +124,10 @@ def _cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _plan(bootstrap: str, tls: Path, agencies: Sequence[AgencyId], declaration: Path | None) -> tuple[KafkaAdmin, Plan]:
+def _plan(bootstrap: str, tls: Path, wish: _Wish) -> tuple[KafkaAdmin, Plan]:
+    wanted = wish.wanted()
     admin = KafkaAdmin(bootstrap, TlsFiles(tls / "ca.pem", tls / "tls.pem", tls / "tls.key"))
-    return admin, admin.plan(Declaration.load(declaration), agencies)
+    return admin, admin.plan_for(wanted)
 
 
 def _show(plan: Plan) -> None:
@@ -68,22 +135,32 @@ def _show(plan: Plan) -> None:
         click.echo(str(change))
     for topic in plan.undeclared:
         click.echo(f"? topic {topic}: nobody declared it; it is left alone")
-    click.echo(f"{len(plan.changes)} changes" if plan.changes else "nothing to change")
+    for words in plan.cannot:
+        click.echo(f"! {words}")
+    click.echo(plan.summary())
 
 
 def _as_dict(plan: Plan, **more: object) -> str:
-    changes = [change.as_json() for change in plan.changes]
-    return json.dumps({"changes": changes, "undeclared": list(plan.undeclared), **more}, indent=2)
+    facts = {
+        "changes": [change.as_json() for change in plan.changes],
+        "undeclared": plan.undeclared,
+        "cannot": plan.cannot,
+        "directory": plan.wanted.directory,
+    }
+    return json.dumps({**facts, **more}, indent=2)
 
 
 @cli.command("plan")
 @_cluster_options
+@_wish_options
 @_as_json
-def plan_command(
-    bootstrap: str, tls: Path, agencies: Sequence[AgencyId], declaration: Path | None, as_json: bool
-) -> None:
-    """Show what `apply` would create (+), change (~) and remove (-). Changes nothing."""
-    _, plan = _plan(bootstrap, tls, agencies, declaration)
+def plan_command(bootstrap: str, tls: Path, wish: _Wish, as_json: bool) -> None:
+    """Show what `apply` would create (+), change (~) and remove (-). Changes nothing.
+
+    Active agencies get topics, permissions and quotas; suspended ones keep their topics alone. What someone else has
+    changed since the last `apply` is marked.
+    """
+    _, plan = _plan(bootstrap, tls, wish)
     if as_json:
         click.echo(_as_dict(plan))
     else:
@@ -92,20 +169,36 @@ def plan_command(
 
 @cli.command("apply")
 @_cluster_options
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@_wish_options
+@click.option("--unsafe-older-directory", is_flag=True, help="Take a directory older than the one applied last.")
+@yes_option
 @_as_json
+@click.pass_context
 def apply_command(
-    bootstrap: str, tls: Path, agencies: Sequence[AgencyId], declaration: Path | None, yes: bool, as_json: bool
+    ctx: click.Context,
+    bootstrap: str,
+    tls: Path,
+    wish: _Wish,
+    unsafe_older_directory: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
-    """Make the cluster as declared: create topics, set their configs, add and remove ACLs. Removes no topic."""
-    admin, plan = _plan(bootstrap, tls, agencies, declaration)
+    """Make the cluster as wanted: topics, their configs, permissions, quotas. Removes no topic.
+
+    Exit code 1: all that can be was done, but something differs that Kafka cannot change.
+    """
+    admin, plan = _plan(bootstrap, tls, wish)
+    if unsafe_older_directory:
+        plan = plan.forgetting_newer()
+    plan.check_not_older()
     if not as_json:
         _show(plan)
-    if plan.changes and not yes:
-        click.confirm("Make these changes?", abort=True, err=True)
+    if plan.changes:
+        ask("Make these changes?", yes=yes)
     admin.apply(plan)
     if as_json:
         click.echo(_as_dict(plan, applied=True))
+    ctx.exit(EXIT_REJECTED if plan.cannot else EXIT_OK)
 
 
 # --- certificates -----------------------------------------------------------------------------------------------------
