@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hub.ports import Position
-from hub.topics import ROUTER_GROUP, flow_topic
+from hub.topics import RETRY, ROUTER_GROUP, flow_topic
 
 GROUPS_OF_A_TOPIC: Final = 8
 """So many groups of one delivery topic are told apart, those for which most waits: an agency can make any number."""
@@ -48,7 +48,7 @@ class GroupLag:
 
 
 def group_lags(offsets: Offsets) -> tuple[GroupLag, ...]:
-    """For each ingest topic the routers' lag, for each delivery topic that of each of its agency's groups.
+    """The routers' lag on each ingest topic and on what is given back; that of each agency's groups on its own topic.
 
     A topic that no group has read yet waits from its start, for :data:`NOBODY`. A group that has committed nothing of a
     partition would begin at its start too.
@@ -64,13 +64,19 @@ def group_lags(offsets: Offsets) -> tuple[GroupLag, ...]:
 
 
 def _groups(topic: str, offsets: Offsets) -> Sequence[str]:
+    if topic == RETRY:
+        return _routers(offsets)
     match flow_topic(topic):
         case ("ingest", _):
-            return [ROUTER_GROUP] if offsets.complete or ROUTER_GROUP in offsets.committed else []
+            return _routers(offsets)
         case ("deliver", agency):
             return list(_readers(topic, f"{agency}.", offsets)) or ([NOBODY] if offsets.complete else [])
         case _:
             return []
+
+
+def _routers(offsets: Offsets) -> Sequence[str]:
+    return [ROUTER_GROUP] if offsets.complete or ROUTER_GROUP in offsets.committed else []
 
 
 def _readers(topic: str, prefix: str, offsets: Offsets) -> Iterator[str]:

@@ -6,8 +6,20 @@ from typing import Any
 
 from hub.adapters.group_lag import GROUPS_OF_A_TOPIC, GroupLag, Offsets, group_lags
 
-BEGINS = {("ingest.JCF", 0): 0, ("deliver.ATF", 0): 10, ("deliver.ATF", 1): 0, ("hub.quarantine", 0): 0}
-ENDS = {("ingest.JCF", 0): 7, ("deliver.ATF", 0): 30, ("deliver.ATF", 1): 4, ("hub.quarantine", 0): 9}
+BEGINS = {
+    ("hub.quarantine", 0): 0,
+    ("ingest.JCF", 0): 0,
+    ("deliver.ATF", 0): 10,
+    ("deliver.ATF", 1): 0,
+    ("hub.retry", 0): 0,
+}
+ENDS = {
+    ("hub.quarantine", 0): 9,
+    ("ingest.JCF", 0): 7,
+    ("deliver.ATF", 0): 30,
+    ("deliver.ATF", 1): 4,
+    ("hub.retry", 0): 2,
+}
 
 
 def lags(committed: dict[str, dict[Any, int]], members: dict[str, int] | None = None, **more: Any) -> list[GroupLag]:
@@ -21,6 +33,7 @@ def test_a_group_whose_members_are_gone_has_a_lag() -> None:
     )
     assert found == [
         GroupLag("ATF.site", "deliver.ATF", 0, 5, 0, ((("deliver.ATF", 0), 25),)),
+        GroupLag("hub.router", "hub.retry", 2, 2, 0, ((("hub.retry", 0), 0),)),
         GroupLag("hub.router", "ingest.JCF", 2, 0, 0, ()),
     ]
 
@@ -29,6 +42,7 @@ def test_where_no_group_has_read_all_waits_for_nobody() -> None:
     found = lags({})
     assert found == [
         GroupLag("", "deliver.ATF", 0, 24, 0, ((("deliver.ATF", 0), 10), (("deliver.ATF", 1), 0))),
+        GroupLag("hub.router", "hub.retry", 0, 2, 0, ((("hub.retry", 0), 0),)),
         GroupLag("hub.router", "ingest.JCF", 0, 7, 0, ((("ingest.JCF", 0), 0),)),
     ]
 
@@ -47,7 +61,7 @@ def test_groups_of_others_and_members_that_have_committed_nothing() -> None:
 def test_a_group_that_did_not_answer_is_no_group_that_never_read() -> None:
     assert lags({}, {"ATF.site": 1, "hub.router": 2}, complete=False) == []
     known = lags({"hub.router": {}}, {}, complete=False)
-    assert [(lag.group, lag.members) for lag in known] == [("hub.router", None)]
+    assert [(lag.group, lag.members) for lag in known] == [("hub.router", None), ("hub.router", None)]
 
 
 def test_an_agency_with_many_groups_fills_no_more_than_its_part() -> None:
