@@ -16,8 +16,8 @@ def packages(lock: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9][a-z0-9._-]*)==([^ ;\\]+)", lock.read_text("utf-8"), re.MULTILINE))
 
 
-def test_there_are_three() -> None:
-    assert [lock.stem for lock in LOCKS] == ["bootstrap", "dev", "runtime"]
+def test_there_are_four() -> None:
+    assert [lock.stem for lock in LOCKS] == ["bootstrap", "build", "dev", "runtime"]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
@@ -36,8 +36,9 @@ def test_no_address_and_no_path(lock: Path) -> None:
 
 
 def test_the_locks_agree() -> None:
-    bootstrap, dev, runtime = map(packages, LOCKS)
+    bootstrap, build, dev, runtime = map(packages, LOCKS)
     assert bootstrap.items() <= dev.items()
+    assert build.items() <= dev.items()
     assert runtime.items() <= dev.items()
 
 
