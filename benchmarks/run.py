@@ -69,7 +69,7 @@ def _world(folder: Path, broker: BrokerProcess) -> World:
     agencies = (HUB, PUBLISHER, *RECIPIENTS)
     tls = {str(agency): broker.authority.issue_client(agency, folder / "tls" / agency) for agency in agencies}
     admin = KafkaAdmin(broker.bootstrap, broker.operator)
-    admin.apply(admin.plan(Declaration.load(), agencies))
+    admin.apply(admin.plan(Declaration.load().without_quotas(), agencies))
     world = World(folder, broker.bootstrap, {**tls, "operator": broker.operator}, "base")
     world.write_directory()
     return world
