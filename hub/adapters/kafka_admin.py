@@ -67,7 +67,9 @@ def admin_client(bootstrap: str, tls: TlsFiles) -> AdminClient:
 
 
 def _configuration(bootstrap: str, tls: TlsFiles) -> dict[str, Any]:
+    password = tls.key_password()
     return {
+        **({} if password is None else {"ssl.key.password": password.decode()}),
         "bootstrap.servers": bootstrap,
         "security.protocol": "SSL",
         "ssl.ca.location": str(tls.ca),

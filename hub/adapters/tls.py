@@ -11,7 +11,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hub.adapters.credentials import forbidden_bits
-from hub.errors import ConfigError
+from hub.errors import ConfigError, HubError
+from hub.log_words import say
 from hub.trust.keys import PassphraseSource, encode_derivation, parse_derivation
 from hub.trust.passphrase import FileKey, PassphraseNeeded
 
@@ -112,15 +113,67 @@ def _password(path: Path, passphrase: PassphraseSource | None) -> bytes | None:
 def client_context(files: TlsFiles) -> ssl.SSLContext:
     """The context of a client: TLS 1.3, the server's name and chain checked, our certificate shown.
 
-    Raises :class:`TlsFileInvalid`.
+    A renewed certificate is taken with the next connection (:class:`RenewedContext`). Raises :class:`TlsFileInvalid`.
     """
+    return RenewedContext(files)
+
+
+class RenewedContext(ssl.SSLContext):
+    """A client's context that looks at its files with each new connection, and uses them as they are then.
+
+    Files that cannot be used (half of a renewal is written, say) leave what was used before in use. Connections that
+    are open stay as they are.
+    """
+
+    def __new__(cls, files: TlsFiles) -> RenewedContext:
+        return super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
+
+    def __init__(self, files: TlsFiles) -> None:
+        self.minimum_version = ssl.TLSVersion.TLSv1_3
+        self._files = files
+        self._stamp = _stamp(files)
+        self._context = _load_context(files)
+
+    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
+        return self._newest().wrap_bio(*arguments, **named)
+
+    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
+        return self._newest().wrap_socket(*arguments, **named)
+
+    def _newest(self) -> ssl.SSLContext:
+        stamp = _stamp(self._files)
+        if stamp != self._stamp:
+            try:
+                self._context = _load_context(self._files)
+            except HubError as error:
+                say("certificate.refused", code=error.code, reason=error.message)
+                return self._context
+            self._stamp = stamp
+            say("certificate.renewed", expires_at_ms=certificate_expiry_ms(self._files.certificate))
+        return self._context
+
+
+def _stamp(files: TlsFiles) -> tuple[tuple[int, int, int] | None, ...]:
+    """Changes when one of the files is replaced or rewritten."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in (files.ca, files.certificate, files.key):
+        try:
+            stat = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((stat.st_ino, stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
+
+
+def _load_context(files: TlsFiles) -> ssl.SSLContext:
     files.check()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # checks the chain and the name
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         context.load_verify_locations(cafile=files.ca)
         context.load_cert_chain(files.certificate, files.key, files.key_password())
-    except ssl.SSLError as error:
+    except (ssl.SSLError, OSError) as error:
         raise TlsFileInvalid(
             "OpenSSL refuses the certificate files", ca=files.ca, certificate=files.certificate
         ) from error

@@ -172,7 +172,7 @@ def test_a_private_key_that_others_can_read_is_refused(authority: Authority, tmp
 def test_a_file_that_is_no_key(authority: Authority, tmp_path: Path) -> None:
     files = authority.issue_client("ATF", tmp_path)
     files.key.write_text("nonsense")
-    with pytest.raises(TlsFileInvalid, match="not an unencrypted private key"):
+    with pytest.raises(TlsFileInvalid, match="not a private key in PEM"):
         files.check()
 
 
