@@ -52,7 +52,7 @@ class Parties:
         self.authority = Authority.of(PUBLISHER, *agencies, now_ms=self.now_ms - 1000)
         for agency in agencies:
             self.authority.agree(PUBLISHER, agency, EVENT_TYPE)
-        self.directory = self.authority.directory(now_ms=self.now_ms)
+        self.directory = self.authority.directory()
         rules = parse_release(
             "allow:\n  - {rule: all, types: trace.request, to: ['*'], compartments: all}\n", world.catalog
         )
@@ -156,7 +156,7 @@ def measure_rules(world: World, rules: int) -> dict[str, float]:
         for number in range(rules - 1)
     )
     text += "  - {rule: last, types: trace.request, to: [ATF], compartments: all}\n"
-    directory = authority.directory(now_ms=now_ms)
+    directory = authority.directory()
     begin = time.process_time()
     policy = ReleasePolicy(parse_release(text, world.catalog), PUBLISHER)
     load_s = time.process_time() - begin

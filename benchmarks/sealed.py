@@ -11,10 +11,11 @@ from benchmarks.pace import paced
 from benchmarks.result import StageResult, measured
 from benchmarks.world import World
 from hub.adapters.clock import SystemClock
-from hub.adapters.files import FileDirectory, load_root
+from hub.adapters.directory_files import open_files
 from hub.adapters.kafka import KafkaConsumer, KafkaProducer
 from hub.adapters.sqlite_inbox import SqliteInbox
 from hub.adapters.sqlite_outbox import SqliteOutbox
+from hub.adapters.tuf_reader import TufDirectory, load_root_bytes
 from hub.client.limits import PublisherLimits, SubscriberLimits
 from hub.client.published import Published
 from hub.client.publisher import Publisher
@@ -107,13 +108,15 @@ class _Gated(KafkaConsumer):
         return await super().poll(max_records=max_records, wait=wait)
 
 
-def _directory(world: World, who: str) -> FileDirectory:
-    return FileDirectory(
-        world.folder / "directory.json",
-        root=load_root(world.folder / "root.json"),
-        memory=world.folder / f"seen-{world.run}-{who}.json",
+def _directory(world: World, who: str) -> TufDirectory:
+    directory = TufDirectory(
+        open_files(world.folder / "directory.json"),
+        root=load_root_bytes(world.folder / "root.json"),
+        folder=world.folder / f"directory-{world.run}-{who}",
         clock=SystemClock(),
     )
+    directory.refresh()
+    return directory
 
 
 def _publisher(world: World, observer: _Counter) -> Publisher:

@@ -15,7 +15,6 @@ from hub.catalog import Catalog, EventType
 from hub.catalog.avro import whole_schema
 from hub.document import parse_document
 from hub.model import AgencyId, Event
-from hub.trust.snapshot import encode_root
 from tests.support.authority import World as Authority
 from tests.support.samples import sample_document
 
@@ -143,7 +142,7 @@ class World:
         """The signed snapshot and its root, once for all processes."""
         authority = self.authority()
         (self.folder / "directory.json").write_bytes(authority.snapshot())
-        (self.folder / "root.json").write_bytes(encode_root(authority.root))
+        (self.folder / "root.json").write_bytes(authority.root_bytes())
         (self.folder / "release.yaml").write_text(_RELEASE, encoding="utf-8")
 
 

@@ -136,10 +136,18 @@ class RouterKeys(KeyAccessSettings):
 
 
 class DirectorySettings(Strict):
-    """``[directory]``: the snapshot, and the pinned root (the custodians' keys and their threshold)."""
+    """``[directory]``: the pinned root, and where the repository is: ``path`` (a folder, or one file), ``url`` (a web
+    server that has the folder), or neither: the topic ``hub.directory``."""
 
-    snapshot: AnyPath
     root: ExistingFile
+    path: AnyPath | None = None
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> DirectorySettings:
+        if self.path is not None and self.url is not None:
+            raise ValueError("path and url are two places: give one of them, or none for the topic hub.directory")
+        return self
 
 
 class MetricsSettings(Strict):
@@ -207,14 +215,6 @@ class Settings(Strict):
     def folder(self) -> Path:
         return self._folder
 
-
-class SiteSettings(Settings):
-    """A site: what one agency runs. It publishes where it has sources, and receives where it has sinks."""
-
-    agency: Agency
-    hub: Agency = HUB
-    state: AnyPath
-    kafka: KafkaSettings
     @model_validator(mode="before")
     @classmethod
     def _one_passphrase(cls, values: Any) -> Any:
@@ -223,6 +223,14 @@ class SiteSettings(Settings):
                 return {**values, "kafka": {**kafka, "passphrase_file": file}}
         return values
 
+
+class SiteSettings(Settings):
+    """A site: what one agency runs. It publishes where it has sources, and receives where it has sinks."""
+
+    agency: Agency
+    hub: Agency = HUB
+    state: AnyPath
+    kafka: KafkaSettings
     keys: SiteKeys
     directory: DirectorySettings
     release: ExistingFile | None = None

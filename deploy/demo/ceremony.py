@@ -9,15 +9,24 @@ from __future__ import annotations
 import contextlib
 import io
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import yaml
+
 from deploy.demo.agencies import SITES, Site
+from hub.adapters.key_files import load_kem_public_key, load_signing_key, load_verify_key
 from hub.adapters.tls import TlsFiles
+from hub.adapters.tuf_repository import load_repository, save_repository
+from hub.adapters.tuf_roles import sign_agency_role, sign_agreement_role
 from hub.cli.main import root as hub_command
 from hub.errors import InvariantError
-from hub.model import HUB, AgencyId
+from hub.model import HUB, AgencyId, Compartment, Onward, Purpose, parse_handling
+from hub.trust.agreement import AgreementDocument, Clause
+from hub.trust.keys import KeyUse
+from hub.trust.statement import KemKeyEntry, KeyStatement, SigningKeyEntry
 
 HERE = Path(__file__).parent
 CUSTODIANS = ("north", "east", "south")
@@ -45,48 +54,63 @@ class Ceremony:
         (self.folder / "custodians").mkdir(mode=0o700)
         for name in CUSTODIANS:
             self._run("keys", "generate", "custodian", "--out", f"custodians/{name}.key")
+        self._run("keys", "generate", "online", "--out", "hub-online.key")
         named = [f"--custodian={name}=custodians/{name}.pub" for name in CUSTODIANS]
-        self._run("directory", "root", "--threshold", str(THRESHOLD), *named, "--out", "root.json")
+        self._run("directory", "init", "directory", "--threshold", str(THRESHOLD), *named, "--online", "hub-online.pub")
         for agency in (HUB, *(site.agency for site in SITES)):
             self._make_keys(agency)
         self._write_draft()
         signing = [f"--key=custodians/{name}.key" for name in CUSTODIANS[:THRESHOLD]]
-        self._run("directory", "sign", "directory.yaml", "--root", "root.json", *signing, "--out", "directory.json")
+        self._run("directory", "sign", "directory", *signing, "--yes")
+        self._run("directory", "publish", "directory", "--key", "hub-online.key", "--days", str(DAYS), "--yes")
+        shutil.copy(self.folder / "directory" / "metadata" / "1.root.json", self.folder / "root.json")
 
     def _make_keys(self, agency: AgencyId) -> None:
         own = self.site(agency).relative_to(self.folder) / "keys"
         (self.folder / own / "kem").mkdir(parents=True, mode=0o700)
-        statement = ["--identity", f"{own}/identity.key", "--signing", f"{own}/signing.pub"]
         for use in ("identity", "signing"):
             self._run("keys", "generate", use, "--out", f"{own}/{use}.key")
         if agency != HUB:
             self._run("keys", "generate", "kem", "--out", f"{own}/kem/kem.key")
-            statement += ["--kem", f"{own}/kem/kem.pub"]
-        self._run(
-            "keys",
-            "statement",
-            "--agency",
-            agency,
-            *statement,
-            "--until",
-            self._until,
-            "--out",
-            f"{own}/statement.json",
-        )
 
     def _write_draft(self) -> None:
-        lines = ["version: 1", f"expires: {self._until}", "agencies:"]
+        repository = load_repository(self.folder / "directory")
+        now_ms = int(time.time() * 1000)
+        end_ms = now_ms + DAYS * 86_400_000
+        identities = {}
         for agency, name in ((HUB, "The hub"), *((site.agency, site.name) for site in SITES)):
-            own = self.site(agency).relative_to(self.folder) / "keys"
-            files = f"identity: {own}/identity.pub, statement: {own}/statement.json"
-            lines.append(f'  - {{agency: {agency}, name: "{name}", {files}}}')
-        agreements = (HERE / "agreements.yaml").read_text(encoding="utf-8")
-        (self.folder / "directory.yaml").write_text("\n".join(lines) + "\n" + agreements, encoding="utf-8")
+            own = self.site(agency) / "keys"
+            identity = identities[agency] = load_signing_key(own / "identity.key", KeyUse.IDENTITY)
+            signing = SigningKeyEntry(load_verify_key(own / "signing.pub", KeyUse.SIGNING), now_ms, end_ms)
+            kem = () if agency == HUB else (KemKeyEntry(load_kem_public_key(own / "kem" / "kem.pub"), now_ms, end_ms),)
+            role = sign_agency_role(KeyStatement(HUB, agency, 1, now_ms, (signing,), kem), identity)
+            repository.put_agency(agency, name, identity.public, role)
+        for told in yaml.safe_load((HERE / "agreements.yaml").read_text(encoding="utf-8"))["agreements"]:
+            parties = (AgencyId(told["from"]), AgencyId(told["to"]))
+            clause = Clause(
+                *parties,
+                frozenset(told["types"]),
+                frozenset(Compartment(name) for name in told["compartments"]),
+                frozenset(Purpose(name) for name in told["purposes"]),
+                parse_handling(told["max_handling"]),
+                Onward.ORIGINATOR_CONSENT,
+                3650,
+            )
+            first, second = sorted(parties)
+            begins, ends = (
+                int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
+                for day in (told["begins"], told["ends"])
+            )
+            slug = told["id"].replace(" ", "-")
+            document = AgreementDocument(slug, HUB, 1, told["id"], told["id"], (first, second), begins, ends, (clause,))
+            half = sign_agreement_role(document, identities[first])
+            repository.put_agreement(sign_agreement_role(document, identities[second], existing=half))
+        save_repository(repository, self.folder / "directory")
 
     def _run(self, *arguments: str) -> None:
         """Run ``hub ARGUMENTS`` in this process: a start of Python for each of 50 commands would take half a minute."""
         self._say("hub " + " ".join(arguments))
-        paths = [_in_folder(self.folder, argument) for argument in arguments]
+        paths = [*arguments[:2], *(_in_folder(self.folder, argument) for argument in arguments[2:])]
         told = io.StringIO()
         with contextlib.redirect_stdout(told):
             code = hub_command.main(args=paths, prog_name="hub", standalone_mode=False)
@@ -166,7 +190,7 @@ path = "received.jsonl"
 def _shared(ceremony: Ceremony, bootstrap: str, tls: TlsFiles) -> str:
     return f"""
 [directory]
-snapshot = "{(ceremony.folder / "directory.json").resolve()}"
+path = "{(ceremony.folder / "directory").resolve()}"
 root = "{(ceremony.folder / "root.json").resolve()}"
 
 [kafka]
@@ -198,4 +222,8 @@ def _in_folder(folder: Path, argument: str) -> str:
         if argument.startswith(prefix):
             head, _, path = argument.rpartition("=")
             return f"{head}={folder / path}"
-    return str(folder / argument) if "/" in argument or argument.endswith((".json", ".yaml")) else argument
+    return (
+        str(folder / argument)
+        if "/" in argument or argument.endswith((".json", ".yaml", ".key", ".pub")) or argument == "directory"
+        else argument
+    )

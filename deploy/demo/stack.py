@@ -98,7 +98,7 @@ class Stack:
         described: dict[str, Any] = {
             "bootstrap": self.broker.bootstrap,
             "ca": str(self.broker.operator.ca),
-            "directory": str(self.folder / "directory.json"),
+            "directory": str(self.folder / "directory"),
             "root": str(self.folder / "root.json"),
             "operator": _files(self.broker.operator),
             "agencies": {

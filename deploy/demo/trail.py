@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from deploy.demo.received import rows
 from deploy.demo.stack import Stack
-from hub.adapters.files import load_root
 from hub.adapters.kafka_reader import read_topic
+from hub.adapters.tuf_reader import load_directory
 from hub.catalog import Catalog
 from hub.document import parse_document
 from hub.model import HUB, AgencyId, Decision, Event, EventId, format_event_id, parse_event_id
@@ -20,7 +20,7 @@ from hub.policy.subscription import Subscriptions
 from hub.ports import IncomingRecord
 from hub.routing import Routed, route_bundle
 from hub.topics import deliver_topic, ingest_topic
-from hub.trust.directory import Directory, verify_snapshot
+from hub.trust.directory import Directory
 from hub.trust.verify import FlushCache
 
 PUBLISHER = AgencyId("JCF")
@@ -61,12 +61,7 @@ class Stop:
 async def follow(stack: Stack, catalog: Catalog) -> list[Stop]:
     """The first trace request of JCF's whose firearm ATF traced to a purchaser."""
     now_ms = int(time.time() * 1000)
-    directory = verify_snapshot(
-        (stack.folder / "directory.json").read_bytes(),
-        root=load_root(stack.folder / "root.json"),
-        now_ms=now_ms,
-        at_least_version=0,
-    )
+    directory = load_directory(stack.folder / "directory", stack.folder / "root.json", now_ms=now_ms).directory
     answer = rows(stack, PUBLISHER, "trace.result", _WITH_PERSONS)[0]
     event_id = parse_event_id(answer["reply_to_event_id"])
     event = _as_opened(stack, catalog, event_id)

@@ -7,7 +7,7 @@ Nothing here is trusted: hub/adapters/tuf_reader.py verifies what comes. Paths a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -16,6 +16,7 @@ from pydantic import StrictStr, ValidationError
 
 from hub.adapters.files import FileUnreadable, read_file, write_file
 from hub.errors import RejectedError, UnavailableError
+from hub.settings import DirectorySettings
 from hub.trust.signed_json import Base64, Strict, encode_base64, encode_json, first_fault, read_strict_json
 
 MAX_FILE: Final = 16 * 1024 * 1024
@@ -76,15 +77,19 @@ class FolderFiles:
 
     def paths(self) -> Iterator[str]:
         """Every file of the repository that is there, ordered so that what vouches for others comes after them."""
-        found = [
+        found = (
             file.relative_to(self.folder).as_posix()
             for part in ("targets", "metadata")
             for file in (self.folder / part).rglob("*")
             if file.is_file() and not file.name.startswith(".")
-        ]
-        last = ("metadata/timestamp.json",)
-        yield from sorted(path for path in found if path not in last and _PATH.fullmatch(path))
-        yield from (path for path in last if path in found)
+        )
+        yield from in_order(path for path in found if _PATH.fullmatch(path))
+
+
+def in_order(paths: Iterable[str]) -> list[str]:
+    """Ordered so that a reader never finds a file named that is not there yet: the timestamp comes last."""
+    last = "metadata/timestamp.json"
+    return sorted(paths, key=lambda path: (path == last, path.endswith(".snapshot.json"), path[0] == "m", path))
 
 
 class BundleFiles:
@@ -97,10 +102,14 @@ class BundleFiles:
         return self.files.get(check_path(path))
 
 
+class Mirror(FolderFiles):
+    """What was read so far of the directory's topic, or of a web server."""
+
+
 class UrlFiles:
     """A web server that has the folder. What it gave is kept in ``mirror``, for when it does not answer."""
 
-    def __init__(self, url: str, mirror: FolderFiles) -> None:
+    def __init__(self, url: str, mirror: Mirror) -> None:
         self._url = url.rstrip("/")
         self._mirror = mirror
         self._client = httpx.Client(timeout=_WEB_SECONDS, follow_redirects=False)
@@ -153,6 +162,36 @@ def parse_bundle(raw: bytes, *, staged: bool = False) -> BundleFiles:
     return BundleFiles(form.files)
 
 
+class OneFile:
+    """A repository in one file that is read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: tuple[int, ...] | None = None
+        self._bundle = BundleFiles({})
+
+    def read(self, path: str) -> bytes | None:
+        """Raises ``FileUnreadable``, :class:`DirectoryBundleMalformed`."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            self._stamp = None
+            return None
+        stamp = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+        if stamp != self._stamp:
+            self._bundle = parse_bundle(read_file(self._path, MAX_BUNDLE))
+            self._stamp = stamp
+        return self._bundle.read(path)
+
+
 def open_files(path: Path) -> DirectoryFiles:
-    """The repository at ``path``: a folder, or one file that holds it. Raises ``FileUnreadable``, as above."""
-    return FolderFiles(path) if path.is_dir() else parse_bundle(read_file(path, MAX_BUNDLE))
+    """The repository at ``path``: one file that holds it where that is a file, else a folder."""
+    return OneFile(path) if path.is_file() or path.suffix == ".json" else FolderFiles(path)
+
+
+def directory_files(settings: DirectorySettings, state: Path) -> DirectoryFiles:
+    """The repository where ``settings`` say that it is; the topic's is what was mirrored of it in ``state``."""
+    mirror = Mirror(state / "directory" / "mirror")
+    if settings.path is not None:
+        return open_files(settings.path)
+    return mirror if settings.url is None else UrlFiles(settings.url, mirror)

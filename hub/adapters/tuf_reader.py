@@ -6,10 +6,13 @@ is for a thread, one at a time for a folder; :meth:`TufDirectory.current` touche
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
+import os
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -335,14 +338,15 @@ def _signed_at(timestamp: Timestamp) -> int:
     return value
 
 
-def load_directory(path: Path, root: Path, *, now_ms: int, at_least_version: int = 0) -> Verified:
-    """The directory in a folder or in one file, verified from the pinned root's file on, for a command.
+def load_directory(path: Path | DirectoryFiles, root: Path, *, now_ms: int, at_least_version: int = 0) -> Verified:
+    """The directory in a folder, in one file or in ``DirectoryFiles``, verified from the pinned root's file on, for a command.
 
     Raises as :func:`read_directory` does; ``DirectoryRolledBack`` below ``at_least_version``.
     """
-    if not path.exists():
+    if isinstance(path, Path) and not path.exists():
         raise FileUnreadable("there is no such directory", file=path)
-    verified = read_directory(open_files(path), root=load_root_bytes(root), now_ms=now_ms)
+    files = open_files(path) if isinstance(path, Path) else path
+    verified = read_directory(files, root=load_root_bytes(root), now_ms=now_ms)
     check_succession(verified.directory, version=at_least_version, digest=None, statements={})
     return verified
 
@@ -406,7 +410,7 @@ class TufDirectory:
     def refresh(self) -> None:
         """Look at the repository, and use what is new there. Blocks: for a thread. Raises only what is ours to mend:
         ``FileUnreadable`` where the new version cannot be remembered, ``ConfigError`` of the root."""
-        with self._lock:
+        with self._lock, _alone(self._folder):
             try:
                 timestamp = self._files.read("metadata/timestamp.json")
                 if timestamp is not None and timestamp == self._timestamp and self.refused is None:
@@ -442,6 +446,21 @@ class TufDirectory:
             }
             write_file(self._folder / "seen.json", encode_json(form) + b"\n")
         self._seen = _Seen(directory.version, directory.digest, statements)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time in a folder: ``hub site check`` looks while the site runs. Waits for the other."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise FileUnreadable(f"cannot use the directory's folder: {error.strerror}", file=folder) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _load_seen(memory: Path) -> _Seen:

@@ -31,7 +31,7 @@ from tuf.api.metadata import (
     Root as TufRoot,
 )
 
-from hub.adapters.directory_files import MAX_BUNDLE, BundleFiles, FolderFiles, encode_bundle, parse_bundle
+from hub.adapters.directory_files import MAX_BUNDLE, BundleFiles, FolderFiles, encode_bundle, in_order, parse_bundle
 from hub.adapters.files import read_file, write_file
 from hub.adapters.tuf_keys import CompositeKey, CompositeSigner
 from hub.adapters.tuf_reader import (
@@ -46,6 +46,7 @@ from hub.adapters.tuf_reader import (
 )
 from hub.adapters.tuf_roles import (
     SignedRole,
+    SignedRoleUnsigned,
     agency_role,
     agreement_role,
     encode_signed_role,
@@ -57,7 +58,7 @@ from hub.adapters.tuf_roles import (
 from hub.errors import ConfigError
 from hub.model import AgencyId
 from hub.trust.composite import SigningKey, VerifyKey
-from hub.trust.directory import Directory, DirectoryParts, build_directory
+from hub.trust.directory import Directory, DirectoryFault, DirectoryParts, build_directory
 from hub.trust.index import Index, ListedAgency, ListedAgreement, encode_index, parse_index
 from hub.trust.root import Custodian, Root
 
@@ -153,6 +154,18 @@ class Repository:
         key = delegations.keys[delegations.roles[agency_role(agency)].keyids[0]]
         return key.verify_key if isinstance(key, CompositeKey) else None
 
+    def published_identity(self, agency: AgencyId) -> VerifyKey | None:
+        """The identity key that the published directory lists for ``agency``."""
+        return None if not self.files else Repository(dict(self.files)).identity(agency)
+
+    def published(self, now_ms: int) -> Directory | None:
+        """The directory as it is published, to be compared with; expired or not. ``None`` where there is none yet."""
+        return Repository(dict(self.files)).draft(now_ms) if self._snapshot_version() else None
+
+    def verify_from(self, root: bytes, now_ms: int) -> Directory:
+        """The published directory as a reader has it who pinned ``root``. Raises what ``read_directory`` raises."""
+        return read_directory(BundleFiles(self.files), root=root, now_ms=now_ms).directory
+
     def draft(self, now_ms: int) -> Directory:
         """The directory that what is staged would make, whoever has signed it: to be shown, never to be decided by.
 
@@ -180,6 +193,11 @@ class Repository:
                 identities,
                 {agency: raw for agency, raw in statements.items() if raw is not None},
                 {slug: raw for slug, raw in agreements.items() if raw is not None},
+                tuple(
+                    DirectoryFault(agreement_role(slug), SignedRoleUnsigned.code, "a party has not signed it")
+                    for slug, raw in agreements.items()
+                    if raw is None
+                ),
             )
         )
 
@@ -654,8 +672,7 @@ def save_repository(repository: Repository, path: Path) -> None:
         write_file(path, encode_bundle({**repository.files, **staged}))
         return
     folder = FolderFiles(path)
-    last = "metadata/timestamp.json"
-    for name in sorted(repository.files, key=lambda name: (name == last, name.startswith("metadata/"), name)):
+    for name in in_order(repository.files):
         if folder.read(name) != repository.files[name]:
             folder.write(name, repository.files[name])
     for name in set(folder.paths()) - repository.files.keys():

@@ -62,6 +62,11 @@ class SignedRole:
         """Of the metadata, which is the statement's or the agreement's too."""
         return _read(self.metadata).signed.version
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """In whose names there are signatures, in hexadecimal; none of them is verified."""
+        return tuple(_read(self.metadata).signatures)
+
     def signed_by(self, keys: Iterable[VerifyKey]) -> tuple[VerifyKey, ...]:
         """Those of ``keys`` whose signature over the metadata verifies."""
         metadata = _read(self.metadata)
@@ -96,12 +101,16 @@ def sign_agreement_role(
 ) -> SignedRole:
     """One party's signature over an agreement: a new file, or one more signature in ``existing``, which the other
     party sent. Raises :class:`SignedRoleMalformed` where ``existing`` holds another agreement than ``document``."""
+    expires = (_time(document.not_after_ms) + _AFTER_AGREEMENT).replace(microsecond=0)
     if existing is None:
-        expires = _time(document.not_after_ms) + _AFTER_AGREEMENT
         role = _make(agreement_role(document.slug), encode_agreement(document), document.version, expires)
         return _add_signature(role, identity)
     if read_agreement(existing) != document or existing.role != agreement_role(document.slug):
         raise SignedRoleMalformed("the file holds another agreement than the one to sign", agreement=document.slug)
+    signed = _read(existing.metadata).signed
+    # What is signed is the metadata: nothing may stand there that nobody was shown.
+    if signed.expires != expires or signed.unrecognized_fields or signed.targets[existing.path].unrecognized_fields:
+        raise SignedRoleMalformed("the file says more than its agreement, or ends otherwise", agreement=document.slug)
     return _add_signature(existing, identity)
 
 

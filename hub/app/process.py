@@ -11,23 +11,26 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final, Literal
 
 from hub.adapters.clock import SystemClock
-from hub.adapters.files import FileDirectory, FileUnreadable, load_root
+from hub.adapters.directory_files import Mirror, directory_files
+from hub.adapters.files import FileUnreadable
 from hub.adapters.http_health import health_app, serve_health
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
 from hub.adapters.service_manager import ServiceManager
 from hub.adapters.standing import KeyKind, StandingFacts
 from hub.adapters.state_answer import StateFacts, answering
-from hub.adapters.tls import TlsFiles
+from hub.adapters.tuf_reader import TufDirectory, load_root_bytes
 from hub.adapters.watched_directory import WatchedDirectory
+from hub.app.keys import tls_files
 from hub.catalog import Catalog
 from hub.errors import ConfigError, HubError
 from hub.log_words import identify, say
 from hub.model import AgencyId
-from hub.settings import ExporterSettings, KafkaSettings, RouterSettings, SiteSettings
+from hub.settings import DirectorySettings, ExporterSettings, KafkaSettings, RouterSettings, SiteSettings
 from hub.trust.composite import SigningKey
 from hub.trust.kem import KemPrivateKey
 
@@ -65,12 +68,7 @@ def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Proces
     clock = SystemClock()
     metrics = PrometheusObserver()
     progress = ProgressObserver(metrics, clock, stale_after=settings.metrics.stale_after)
-    directory = FileDirectory(
-        settings.directory.snapshot,
-        root=load_root(settings.directory.root),
-        memory=settings.state / "directory.seen.json",
-        clock=clock,
-    )
+    directory = watch_directory(settings.directory, settings.kafka, settings.state, clock)
     metrics.gauge(
         "cgi_build_info",
         1,
@@ -81,10 +79,32 @@ def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Proces
     )
     identify(role)
     say("process.started", role=role, agency=settings.agency, version=version("cgi-hub"), pid=os.getpid())
-    process = Process(clock, metrics, progress, Catalog.load(), WatchedDirectory(directory))
+    directory.refresh()
+    process = Process(clock, metrics, progress, Catalog.load(), directory)
     # What stays to the end need not be searched for garbage again and again: that stops everything for about 25 ms.
     gc.freeze()
     return process
+
+
+def watch_directory(
+    settings: DirectorySettings, kafka: KafkaSettings, state: Path, clock: SystemClock
+) -> WatchedDirectory:
+    """The directory as ``settings`` say where it is; nothing is read yet. Raises ``ConfigError``."""
+    files = directory_files(settings, state)
+    topic = (kafka.bootstrap, tls_files(kafka), files) if isinstance(files, Mirror) else None
+    root = load_root_bytes(settings.root)
+    return WatchedDirectory(TufDirectory(files, root=root, folder=state / "directory", clock=clock), topic=topic)
+
+
+@asynccontextmanager
+async def following(directory: WatchedDirectory) -> AsyncIterator[None]:
+    """The directory is kept new while the context is open."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(directory.follow())
+        try:
+            yield
+        finally:
+            task.cancel()
 
 
 @asynccontextmanager
@@ -108,8 +128,11 @@ async def served(
         observer=process.metrics,  # what a scrape finds away is no worker's try: it must not feed the watchdog
     )
     process.state.tell("directory", lambda: _directory_facts(process))
-    async with health_served(
-        process.metrics, process.progress, process.clock, standing.refresh, settings, role, state=process.state
+    async with (
+        following(process.directory),
+        health_served(
+            process.metrics, process.progress, process.clock, standing.refresh, settings, role, state=process.state
+        ),
     ):
         yield
 
@@ -167,11 +190,6 @@ async def _say_ready(progress: ProgressObserver, role: Role, agency: AgencyId) -
     while not progress.ready():  # noqa: ASYNC110  readiness is an observation, nobody announces it
         await asyncio.sleep(LOOK_SECONDS)
     say("process.ready", role=role, agency=agency)
-
-
-def tls_files(kafka: KafkaSettings) -> TlsFiles:
-    """The files of ``[kafka]``; nothing is read yet."""
-    return TlsFiles(kafka.ca, kafka.certificate, kafka.key)
 
 
 @asynccontextmanager

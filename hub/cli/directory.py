@@ -1,269 +1,537 @@
-"""``hub directory``: make the root, sign a draft, add a custodian's signature, verify and show a snapshot."""
+"""``hub directory``: the custodians' and the operator's side. Reading commands are in hub/cli/directory_shown.py.
+
+A repository is a folder. Changes are staged in it; ``request`` puts all of it into one file that is carried to a
+custodian, ``sign`` adds a signature to that file (or in the folder), ``merge`` brings signatures home, ``publish``
+makes what is staged the current version. docs/guides/custodians.md.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
-from hub.adapters.files import load_root, load_statement, read_file, write_file
-from hub.adapters.key_files import load_signing_key, load_verify_key
-from hub.catalog import Catalog
+from hub.adapters.enrolment import Reply, encode_reply, parse_enrolment
+from hub.adapters.files import read_file, write_file
+from hub.adapters.key_files import KeyAccess, load_signing_key, load_verify_key
+from hub.adapters.passphrase import passphrase_source
+from hub.adapters.tuf_reader import read_root
+from hub.adapters.tuf_repository import (
+    ROOT_DAYS,
+    TARGETS_DAYS,
+    TIMESTAMP_DAYS,
+    Repository,
+    RepositoryInvalid,
+    load_repository,
+    save_repository,
+)
+from hub.adapters.tuf_roles import MAX_ROLE_FILE, parse_signed_role
+from hub.cli.asking import ask, yes_option
+from hub.cli.directory_shown import diff_command, print_changes, show_command, verify_command
 from hub.cli.keys import AgencyCode
 from hub.errors import ConfigError
-from hub.model import HUB, AgencyId, Agreement
-from hub.policy.agreement import each_wider
-from hub.policy.draft import DirectoryDraft, parse_draft
-from hub.policy.source import PolicyInvalid
-from hub.trust.directory import (
-    MAX_SNAPSHOT,
-    Directory,
-    parse_envelope,
-    signers,
-    unsafe_read_payload,
-    verify_snapshot,
-)
+from hub.model import HUB, AgencyId
+from hub.policy.directory_diff import DirectoryChange, diff_directories, diff_roots
+from hub.trust.composite import SigningKey
+from hub.trust.directory import Directory
 from hub.trust.keys import KeyUse
-from hub.trust.root import Custodian, Root
-from hub.trust.snapshot import (
-    AgencyDraft,
-    add_signature,
-    encode_directory,
-    encode_root,
-    encode_snapshot,
-)
-from hub.trust.statement import KemKeyEntry, SigningKeyEntry
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from hub.trust.root import Custodian
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
-_root = click.option("--root", "root_file", required=True, type=_FILE, help="The root: custodians and threshold.")
+_FOLDER: Final = click.Path(path_type=Path, file_okay=False)
+_PLACE: Final = click.Path(path_type=Path)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_at_least = click.option("--at-least", type=int, default=0, metavar="VERSION", help="Refuse an older one.")
+_repository = click.argument("repository", metavar="REPOSITORY", type=_FOLDER)
+_passphrase = click.option(
+    "--passphrase-file", type=_FILE, help="Of the key, where it is encrypted; else it is asked for."
+)
 
 
 class CustodianUnknown(ConfigError):
-    """A key that signs is not one of the root's."""
+    """A key that signs is not one of the root's, or a name is none of a custodian's."""
 
     code = "directory.custodian_unknown"
 
 
+class AgreementsWouldEnd(ConfigError):
+    """A change would end agreements, and nobody said that it may."""
+
+    code = "directory.agreements_would_end"
+
+
 @click.group()
 def cli() -> None:
-    """The signed list of agencies, keys and agreements."""
+    """Who is who: agencies, keys and agreements, signed by the custodians and dated by the operator."""
 
 
-@cli.command("root")
+for _command in (show_command, verify_command, diff_command):
+    cli.add_command(_command)
+
+
+# --- the custodians ---------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@_repository
 @click.option("--hub", default=HUB, type=AgencyCode(), show_default=True)
 @click.option("--threshold", required=True, type=int, help="How many custodians must sign.")
 @click.option("--custodian", "custodians", multiple=True, required=True, metavar="NAME=FILE.pub")
-@click.option("--out", required=True, type=_FILE)
-def make_root(hub: AgencyId, threshold: int, custodians: tuple[str, ...], out: Path) -> None:
-    """Make the root file that every site pins. Carry it by hand, and compare what `hub keys show` says."""
-    named = []
-    for told in custodians:
-        name, equals, path = told.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"NAME=FILE.pub is wanted, not {told!r}", param_hint="--custodian")
-        named.append(Custodian(name, load_verify_key(Path(path), KeyUse.CUSTODIAN)))
-    root = Root(hub, tuple(named), threshold)
-    write_file(out, encode_root(root) + b"\n")
-    click.echo(f"{hub}: {threshold} of {len(named)} custodians must sign; written to {out}")
+@click.option("--online", required=True, type=_FILE, help="The operator's public online key, which dates versions.")
+@_as_json
+def init(
+    repository: Path, hub: AgencyId, threshold: int, custodians: tuple[str, ...], online: Path, as_json: bool
+) -> None:
+    """Begin a directory in the folder REPOSITORY: its root names the custodians, and waits for their signatures.
+
+    Each custodian makes a key on a machine of its own (`hub keys generate custodian`), and only the public key travels.
+    """
+    if repository.exists() and any(repository.iterdir()):
+        raise RepositoryInvalid("there is something in that folder already; nothing is overwritten", file=repository)
+    made = Repository.create(
+        hub=hub,
+        custodians=[_named(told) for told in custodians],
+        threshold=threshold,
+        online=[load_verify_key(online, KeyUse.ONLINE)],
+        now_ms=_now(),
+    )
+    save_repository(made, repository)
+    _tell(made, as_json, f"{hub}: {threshold} of {len(custodians)} custodians must sign")
 
 
 @cli.command()
-@click.argument("source", type=_FILE)
-@_root
-@click.option("--key", "keys", multiple=True, type=_FILE, help="A custodian's private key; may be repeated.")
-@click.option("--out", required=True, type=_FILE)
+@click.argument("place", metavar="REPOSITORY|REQUEST.json", type=_PLACE)
+@click.option(
+    "--key", "keys", multiple=True, required=True, type=_FILE, help="A custodian's private key; may be repeated."
+)
+@click.option("--root", type=_FILE, help="The root that this custodian knows: what is published must follow from it.")
+@_passphrase
+@yes_option
 @_as_json
-def sign(source: Path, root_file: Path, keys: tuple[Path, ...], out: Path, as_json: bool) -> None:
-    """Sign SOURCE: a draft (YAML), or a snapshot that lacks signatures (JSON), which is carried between custodians.
-
-    What a reader would refuse is not signed. With too few signatures the file is written, and how many lack is said.
-    """
-    root = load_root(root_file)
-    now_ms = int(time.time() * 1000)
-    raw = read_file(source, MAX_SNAPSHOT)
-    if raw.lstrip()[:1] != b"{":
-        raw = encode_snapshot(_encode(_read_draft(raw, source), source.parent, root.hub, now_ms), {})
-    directory = unsafe_read_payload(parse_envelope(raw).payload, root=root, now_ms=now_ms)
+def sign(
+    place: Path, keys: tuple[Path, ...], root: Path | None, passphrase_file: Path | None, yes: bool, as_json: bool
+) -> None:
+    """Sign what is staged, after it was shown in words and you were asked."""
+    repository = load_repository(place)
+    _check_known(repository, root)
+    if not as_json:
+        _print_staged(repository)
+    ask(f"Sign this with {len(keys)} keys?" if len(keys) > 1 else "Sign this?", yes=yes)
     for path in keys:
-        key = load_signing_key(path, KeyUse.CUSTODIAN)
-        if key.public not in [custodian.key for custodian in root.custodians]:
-            raise CustodianUnknown("this key is none of the root's custodians'", file=path)
-        raw = add_signature(raw, key)
-    write_file(out, raw + b"\n")
-    signed = [custodian.name for custodian in signers(parse_envelope(raw), root)]
-    lacking = max(0, root.threshold - len(signed))
-    warnings = [_wider(a, b) for a, b in each_wider(directory.all_agreements)]
+        key = _private(path, KeyUse.CUSTODIAN, passphrase_file)
+        repository.sign(key)
+    save_repository(repository, place)
+    _tell(repository, as_json, "signed")
+
+
+@cli.command()
+@_repository
+@click.option("--out", required=True, type=_FILE, help="The file to carry, REQUEST.json.")
+@_as_json
+def request(repository: Path, out: Path, as_json: bool) -> None:
+    """Put the repository and what is staged into one file, to be signed on a custodian's machine."""
+    loaded = load_repository(repository)
+    save_repository(loaded, out.with_suffix(".json"))
+    _tell(loaded, as_json, f"written to {out.with_suffix('.json')}", request=str(out.with_suffix(".json")))
+
+
+@cli.command()
+@_repository
+@click.argument("requests", metavar="REQUEST.json...", nargs=-1, required=True, type=_FILE)
+@_as_json
+def merge(repository: Path, requests: tuple[Path, ...], as_json: bool) -> None:
+    """Take over the signatures of files that custodians have signed."""
+    loaded = load_repository(repository)
+    new = sum(loaded.merge(load_repository(path)) for path in requests)
+    save_repository(loaded, repository)
+    _tell(loaded, as_json, f"{new} new signatures", new_signatures=new)
+
+
+@cli.command()
+@_repository
+@_as_json
+def status(repository: Path, as_json: bool) -> None:
+    """What is staged, in words, and whose signatures it lacks. Exit code 1 where it lacks any."""
+    loaded = load_repository(repository)
+    if not as_json:
+        _print_staged(loaded)
+    _tell(loaded, as_json, "staged" if loaded.staged else "nothing is staged")
+    if any(part.lacking for part in loaded.lacking()):
+        raise click.exceptions.Exit(1)
+
+
+@cli.command("discard")
+@_repository
+@yes_option
+@_as_json
+def discard_command(repository: Path, yes: bool, as_json: bool) -> None:
+    """Take back everything that is staged."""
+    _change(repository, yes, as_json, "Take all of this back?", lambda loaded: loaded.discard(), before=True)
+
+
+@cli.command("replace-custodian")
+@_repository
+@click.argument("old", metavar="OLD-NAME")
+@click.argument("new", metavar="NAME=FILE.pub")
+@yes_option
+@_as_json
+def replace_custodian(repository: Path, old: str, new: str, yes: bool, as_json: bool) -> None:
+    """Stage a root with another custodian's key in place of OLD-NAME's: it was lost, or its holder leaves.
+
+    As many of the custodians before must sign it as had to until now, and as many of the new ones.
+    """
+
+    def replace(loaded: Repository) -> None:
+        custodians = read_root(loaded.root().signed).custodians
+        if old not in {custodian.name for custodian in custodians}:
+            raise CustodianUnknown("there is no custodian of that name", name=old)
+        named = _named(new)
+        loaded.change_root(now_ms=_now(), custodians=[named if c.name == old else c for c in custodians])
+
+    _change(repository, yes, as_json, "Stage this?", replace)
+
+
+@cli.command("change-root")
+@_repository
+@click.option("--threshold", type=int, help="How many custodians must sign.")
+@click.option("--add-custodian", "added", multiple=True, metavar="NAME=FILE.pub")
+@click.option("--remove-custodian", "removed", multiple=True, metavar="NAME")
+@click.option(
+    "--online", "online", multiple=True, type=_FILE, help="The operator's online keys, in place of those before."
+)
+@click.option("--days", default=ROOT_DAYS, show_default=True, type=click.IntRange(1), help="How long the root holds.")
+@yes_option
+@_as_json
+def change_root(
+    repository: Path,
+    threshold: int | None,
+    added: tuple[str, ...],
+    removed: tuple[str, ...],
+    online: tuple[Path, ...],
+    days: int,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Stage a new root: other custodians, another threshold, another online key, or the same for longer."""
+
+    def change(loaded: Repository) -> None:
+        custodians = list(read_root(loaded.root().signed).custodians)
+        for name in removed:
+            if name not in {custodian.name for custodian in custodians}:
+                raise CustodianUnknown("there is no custodian of that name", name=name)
+            custodians = [custodian for custodian in custodians if custodian.name != name]
+        custodians += [_named(told) for told in added]
+        keys = [load_verify_key(path, KeyUse.ONLINE) for path in online]
+        loaded.change_root(now_ms=_now(), custodians=custodians, threshold=threshold, online=keys or None, days=days)
+
+    _change(repository, yes, as_json, "Stage this?", change)
+
+
+@cli.command()
+@_repository
+@click.option("--days", default=TARGETS_DAYS, show_default=True, type=click.IntRange(1))
+@yes_option
+@_as_json
+def renew(repository: Path, days: int, yes: bool, as_json: bool) -> None:
+    """Stage the directory as it is, to hold for longer without another decision of the custodians."""
+    _change(repository, yes, as_json, "Stage this?", lambda loaded: loaded.renew(now_ms=_now(), days=days))
+
+
+# --- agencies and agreements ------------------------------------------------------------------------------------------
+
+
+@cli.command("add-agency")
+@_repository
+@click.argument("enrolment", metavar="ENROLMENT.json", type=_FILE)
+@click.option("--rekey", is_flag=True, help="The agency is listed already: it has a new identity key.")
+@yes_option
+@_as_json
+def add_agency(repository: Path, enrolment: Path, rekey: bool, yes: bool, as_json: bool) -> None:
+    """Stage an agency from the file that it sent. Before you sign: have it read its fingerprint out by phone.
+
+    With --rekey its agreements are listed: each holds again when the new key has signed it (`hub agreement sign`, then
+    `hub directory add-agreement`).
+    """
+    sent = parse_enrolment(read_file(enrolment, MAX_ROLE_FILE))
+    unsigned: tuple[str, ...] = ()
+
+    def add(loaded: Repository) -> None:
+        nonlocal unsigned
+        known = loaded.identity(sent.agency)
+        if known is not None and known != sent.identity and not rekey:
+            raise RepositoryInvalid("the agency is listed with another identity key: --rekey", agency=sent.agency)
+        unsigned = loaded.put_agency(sent.agency, sent.name, sent.identity, sent.role)
+
+    def warn() -> None:
+        click.echo(f"{sent.agency} reads out by phone: {sent.identity.key_id.hex()}", err=True)
+        for slug in unsigned:
+            click.echo(
+                f"warning: agreement {slug} holds no more until {sent.agency} signs it with its new key", err=True
+            )
+
+    _change(repository, yes, as_json, "Are these the words, and shall this be staged?", add, warn=warn)
+
+
+@cli.command("update-agency")
+@_repository
+@click.argument("statements", metavar="STATEMENT.json...", nargs=-1, required=True, type=_FILE)
+@yes_option
+@_as_json
+def update_agency(repository: Path, statements: tuple[Path, ...], yes: bool, as_json: bool) -> None:
+    """Stage an agency's newer key statement (`hub agency rotate`): its own signature is enough."""
+
+    def update(loaded: Repository) -> None:
+        for path in statements:
+            loaded.put_statement(parse_signed_role(read_file(path, MAX_ROLE_FILE)))
+
+    _change(repository, yes, as_json, "Stage this?", update)
+
+
+@cli.command("suspend-agency")
+@_repository
+@click.argument("agency", type=AgencyCode())
+@yes_option
+@_as_json
+def suspend_agency(repository: Path, agency: AgencyId, yes: bool, as_json: bool) -> None:
+    """Stage that AGENCY publishes nothing and receives nothing; its keys stay listed."""
+    _change(repository, yes, as_json, "Stage this?", lambda loaded: loaded.set_active(agency, False))
+
+
+@cli.command("resume-agency")
+@_repository
+@click.argument("agency", type=AgencyCode())
+@yes_option
+@_as_json
+def resume_agency(repository: Path, agency: AgencyId, yes: bool, as_json: bool) -> None:
+    """Stage that a suspended AGENCY returns."""
+    _change(repository, yes, as_json, "Stage this?", lambda loaded: loaded.set_active(agency, True))
+
+
+@cli.command("remove-agency")
+@_repository
+@click.argument("agency", type=AgencyCode())
+@yes_option
+@_as_json
+def remove_agency(repository: Path, agency: AgencyId, yes: bool, as_json: bool) -> None:
+    """Stage that AGENCY leaves, and that all its agreements end. What it signed cannot be verified any more then:
+    suspend it where its records are still wanted."""
+    _change(repository, yes, as_json, "Stage this?", lambda loaded: loaded.remove_agency(agency))
+
+
+@cli.command("add-agreement")
+@_repository
+@click.argument("agreements", metavar="AGREEMENT.json...", nargs=-1, required=True, type=_FILE)
+@yes_option
+@_as_json
+def add_agreement(repository: Path, agreements: tuple[Path, ...], yes: bool, as_json: bool) -> None:
+    """Stage agreements that both parties have signed (`hub agreement sign`), new ones or newer versions."""
+
+    def add(loaded: Repository) -> None:
+        for path in agreements:
+            loaded.put_agreement(parse_signed_role(read_file(path, MAX_ROLE_FILE)))
+
+    _change(repository, yes, as_json, "Stage this?", add)
+
+
+@cli.command("withdraw-agreement")
+@_repository
+@click.argument("slug", metavar="AGREEMENT")
+@yes_option
+@_as_json
+def withdraw_agreement(repository: Path, slug: str, yes: bool, as_json: bool) -> None:
+    """Stage the end of an agreement: from the version that says so nothing is delivered under it."""
+    _change(repository, yes, as_json, "Stage this?", lambda loaded: loaded.withdraw_agreement(slug))
+
+
+# --- publishing -------------------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@_repository
+@click.option("--key", required=True, type=_FILE, help="The operator's private online key.")
+@click.option(
+    "--days", default=TIMESTAMP_DAYS, show_default=True, type=click.IntRange(1, 366), help="How long it holds."
+)
+@click.option("--bootstrap", help="host:port of Kafka: the topic hub.directory then gets it too.")
+@click.option("--tls", type=_FOLDER, help="The operator's folder: ca.pem, tls.pem, tls.key.")
+@click.option(
+    "--end-agreements", is_flag=True, help="Publish although agreements hold no more that a rekeyed agency must sign."
+)
+@_passphrase
+@yes_option
+@_as_json
+def publish(
+    repository: Path,
+    key: Path,
+    days: int,
+    bootstrap: str | None,
+    tls: Path | None,
+    end_agreements: bool,
+    passphrase_file: Path | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Make what is staged the current version; without anything staged, date the current one anew.
+
+    Run it daily: a directory that nobody dates expires, and publishing stops everywhere.
+    """
+    if (bootstrap is None) != (tls is None):
+        raise click.UsageError("--bootstrap and --tls go together")
+    loaded = load_repository(repository)
+    if loaded.staged:
+        _check_agreements(loaded, end_agreements)
+        if not as_json:
+            _print_staged(loaded)
+        ask("Publish this?", yes=yes)
+    published = loaded.publish(_private(key, KeyUse.ONLINE, passphrase_file), now_ms=_now(), days=days)
+    save_repository(loaded, repository)
+    sent = None
+    if bootstrap is not None and tls is not None:
+        from hub.adapters.kafka_directory import publish_files
+        from hub.adapters.tls import TlsFiles
+
+        files = TlsFiles(tls / "ca.pem", tls / "tls.pem", tls / "tls.key")
+        sent = asyncio.run(publish_files(bootstrap, files, loaded.files))
+    directory = published.verified.directory
+    told: dict[str, Any] = {
+        "version": directory.version,
+        "expires_at_ms": directory.expires_at_ms,
+        "written": list(published.written),
+        "records": sent,
+        "faults": [fault.role for fault in directory.faults],
+    }
     if as_json:
-        told = {**_summary(directory), "signed_by": signed, "signatures_lacking": lacking, "warnings": warnings}
         click.echo(json.dumps(told))
         return
-    for warning in warnings:
-        click.echo(f"warning: {warning}", err=True)
-    state = f"{lacking} more of {root.threshold} signatures are wanted" if lacking else "complete"
-    click.echo(f"{_line(directory)}; signed by {', '.join(signed) or 'nobody'}: {state}; written to {out}")
+    topic = "" if sent is None else f"; {sent} records to hub.directory"
+    click.echo(f"directory {directory.version} is published, {len(published.written)} files{topic}")
 
 
 @cli.command()
-@click.argument("snapshot", type=_FILE)
-@_root
-@_at_least
+@_repository
+@click.argument("enrolment", metavar="ENROLMENT.json", type=_FILE)
+@click.option("--authority", required=True, type=_FOLDER, help="Folder of the operator's CA.")
+@click.option("--bootstrap", required=True, help="host:port of Kafka, as the agency reaches it.")
+@click.option("--out", required=True, type=_FILE, help="The file to send back.")
 @_as_json
-def verify(snapshot: Path, root_file: Path, at_least: int, as_json: bool) -> None:
-    """Verify SNAPSHOT as a site does: signatures, statements, times. Exit code 1 where it is refused."""
-    directory, signed = _verified(snapshot, root_file, at_least)
+def reply(repository: Path, enrolment: Path, authority: Path, bootstrap: str, out: Path, as_json: bool) -> None:
+    """Answer an enrolment of an agency that is published: its TLS certificates, the CA, the root, Kafka's address."""
+    from hub.adapters.pki import Authority
+
+    sent = parse_enrolment(read_file(enrolment, MAX_ROLE_FILE))
+    loaded = load_repository(repository)
+    root = loaded.published_root()
+    if root is None or loaded.published_identity(sent.agency) != sent.identity:
+        raise RepositoryInvalid("the agency is not published with this identity key yet", agency=sent.agency)
+    issuer = Authority.load(authority)
+    certificates = {
+        site: issuer.sign_request(text.encode(), sent.agency, site=site or None).decode()
+        for site, text in sent.requests.items()
+    }
+    made = Reply(sent.hub, sent.agency, root.to_bytes(), issuer.ca.read_text("ascii"), certificates, bootstrap)
+    write_file(out, encode_reply(made))
     if as_json:
-        click.echo(json.dumps({**_summary(directory), "signed_by": signed}))
+        click.echo(json.dumps({"agency": sent.agency, "certificates": sorted(certificates), "reply": str(out)}))
     else:
-        click.echo(f"{_line(directory)}; signed by {', '.join(signed)}; expires {_day(directory.expires_at_ms)}")
+        click.echo(f"{sent.agency}: {len(certificates)} certificates; written to {out}")
 
 
-@cli.command()
-@click.argument("snapshot", type=_FILE)
-@_root
-@_at_least
-@_as_json
-def show(snapshot: Path, root_file: Path, at_least: int, as_json: bool) -> None:
-    """Verify SNAPSHOT and show its agencies, their keys, and the agreements."""
-    directory, signed = _verified(snapshot, root_file, at_least)
-    agencies, agreements = _agency_rows(directory), [_agreement_row(a) for a in directory.all_agreements]
-    if as_json:
-        told = {**_summary(directory), "signed_by": signed, "agencies": agencies, "agreements": agreements}
-        click.echo(json.dumps(told, indent=2))
+# --- inner ------------------------------------------------------------------------------------------------------------
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _named(told: str) -> Custodian:
+    name, equals, path = told.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"NAME=FILE.pub is wanted, not {told!r}")
+    return Custodian(name, load_verify_key(Path(path), KeyUse.CUSTODIAN))
+
+
+def _private(path: Path, use: KeyUse, passphrase_file: Path | None) -> SigningKey:
+    return load_signing_key(path, use, KeyAccess(passphrase_source(passphrase_file)))
+
+
+def _change(
+    place: Path,
+    yes: bool,
+    as_json: bool,
+    question: str,
+    change: Callable[[Repository], object],
+    *,
+    warn: Callable[[], None] | None = None,
+    before: bool = False,
+) -> None:
+    """Change a repository: show what is staged then (or ``before``), ask, save."""
+    loaded = load_repository(place)
+    if not before:
+        change(loaded)
+    if not as_json:
+        _print_staged(loaded)
+    if warn is not None:
+        warn()
+    ask(question, yes=yes)
+    if before:
+        change(loaded)
+    save_repository(loaded, place)
+    _tell(loaded, as_json, "staged" if loaded.staged else "nothing is staged any more")
+
+
+def _staged_changes(repository: Repository) -> Sequence[DirectoryChange]:
+    old_root = repository.published_root()
+    before: Directory | None = repository.published(_now())
+    changes = [
+        *diff_roots(None if old_root is None else read_root(old_root.signed), read_root(repository.root().signed))
+    ]
+    return [*changes, *diff_directories(before, repository.draft(_now()))]
+
+
+def _print_staged(repository: Repository) -> None:
+    if not repository.staged:
         return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(f"{_line(directory)}; signed by {', '.join(signed)}; expires {_day(directory.expires_at_ms)}")
-    console.print(_table("Agencies", agencies))
-    console.print(_table("Agreements", [_agreement_text(row) for row in agreements]))
+    changes = _staged_changes(repository)
+    print_changes(changes)
+    if not changes:
+        click.echo("nothing changes but the dates")
 
 
-def _verified(snapshot: Path, root_file: Path, at_least: int) -> tuple[Directory, list[str]]:
-    root = load_root(root_file)
-    raw = read_file(snapshot, MAX_SNAPSHOT)
-    directory = verify_snapshot(raw, root=root, now_ms=int(time.time() * 1000), at_least_version=at_least)
-    return directory, [custodian.name for custodian in signers(parse_envelope(raw), root)]
+def _check_known(repository: Repository, root: Path | None) -> None:
+    """That what is published follows from the root that the custodian has kept."""
+    if root is None or not repository.files:
+        return
+    repository.verify_from(read_file(root, MAX_ROLE_FILE), _now())
 
 
-def _read_draft(raw: bytes, source: Path) -> DirectoryDraft:
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise PolicyInvalid(f"{source}: not UTF-8", file=str(source)) from error
-    return parse_draft(text, Catalog.load(), file=source.name)
-
-
-def _encode(draft: DirectoryDraft, folder: Path, hub: AgencyId, now_ms: int) -> bytes:
-    agencies = [
-        AgencyDraft(
-            agency.agency_id,
-            agency.name,
-            agency.active,
-            load_verify_key(folder / agency.identity, KeyUse.IDENTITY),
-            load_statement(folder / agency.statement),
+def _check_agreements(repository: Repository, end_agreements: bool) -> None:
+    ended = [fault.role for fault in repository.draft(_now()).faults if fault.role.startswith("agreement.")]
+    if ended and not end_agreements:
+        raise AgreementsWouldEnd(
+            "agreements would hold no more: let the agency that has a new key sign them, or give --end-agreements",
+            agreements=", ".join(role.removeprefix("agreement.") for role in ended),
         )
-        for agency in draft.agencies
-    ]
-    return encode_directory(
-        hub=hub,
-        version=draft.version,
-        issued_at_ms=now_ms,
-        expires_at_ms=draft.expires_at_ms,
-        agencies=agencies,
-        agreements=draft.agreements,
-    )
 
 
-# --- what is printed --------------------------------------------------------------------------------------------------
-
-
-def _day(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d")
-
-
-def _line(directory: Directory) -> str:
-    counts = f"{len(directory.entries)} agencies, {len(directory.all_agreements)} agreements"
-    return f"directory {directory.version} of {directory.hub}: {counts}"
-
-
-def _summary(directory: Directory) -> dict[str, Any]:
-    return {
-        "hub": directory.hub,
-        "version": directory.version,
-        "digest": directory.digest.hex(),
-        "issued_at_ms": directory.issued_at_ms,
-        "expires_at_ms": directory.expires_at_ms,
-        "agencies_count": len(directory.entries),
-        "agreements_count": len(directory.all_agreements),
-    }
-
-
-def _agency_rows(directory: Directory) -> list[dict[str, Any]]:
-    return [
-        {
-            "agency": entry.agency_id,
-            "name": entry.name,
-            "state": "active" if entry.active else "suspended",
-            "statement": entry.statement.version,
-            "signing_keys": [_key_text(k.key.key_id, k) for k in entry.statement.signing_keys],
-            "kem_keys": [_key_text(k.key.kem_id, k) for k in entry.statement.kem_keys],
-        }
-        for entry in directory.all_agencies()
-    ]
-
-
-def _key_text(key_id: bytes, entry: SigningKeyEntry | KemKeyEntry) -> str:
-    state = "" if entry.revoked_at_ms is None else f", revoked {_day(entry.revoked_at_ms)}"
-    return f"{key_id.hex()[:12]} {_day(entry.not_before_ms)} to {_day(entry.not_after_ms)}{state}"
-
-
-def _agreement_row(agreement: Agreement) -> dict[str, Any]:
-    return {
-        "agreement": agreement.agreement_id,
-        "from": agreement.originator,
-        "to": agreement.recipient,
-        "types": sorted(agreement.event_types),
-        "compartments": sorted(agreement.compartments),
-        "purposes": sorted(purpose.value for purpose in agreement.purposes),
-        "max_handling": str(agreement.max_handling),
-        "begins": _day(agreement.not_before_ms),
-        "ends": _day(agreement.not_after_ms),
-        "reference": agreement.reference,
-    }
-
-
-def _agreement_text(row: dict[str, Any]) -> dict[str, Any]:
-    """A row for a terminal of 80 columns."""
-    what = [", ".join(row["types"]), ", ".join(row["compartments"]), ", ".join(row["purposes"])]
-    return {
-        "agreement": row["agreement"],
-        "parties": f"{row['from']} to {row['to']}",
-        "covers": [*what, f"up to {row['max_handling']}, {row['begins']} to {row['ends']}"],
-    }
-
-
-def _wider(a: Agreement, b: Agreement) -> str:
-    return (
-        f"{a.agreement_id!r} and {b.agreement_id!r} are each wider than the other in some compartment; "
-        "for an event that both cover only one of them is used: write them as one"
-    )
-
-
-def _table(title: str, rows: list[dict[str, Any]]) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", show_lines=False)
-    for column in rows[0] if rows else ():
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("\n".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values()))
-    return table
+def _tell(repository: Repository, as_json: bool, did: str, **more: object) -> None:
+    """What was done, and what is lacking now."""
+    lacking = repository.lacking()
+    if as_json:
+        parts = [
+            {"part": p.part, "lacking": p.lacking, "signed_by": list(p.signed_by), "could_sign": list(p.could_sign)}
+            for p in lacking
+        ]
+        changes = [change.as_json() for change in _staged_changes(repository)] if repository.staged else []
+        click.echo(
+            json.dumps({"did": did, "staged": sorted(repository.staged), "lacking": parts, "changes": changes, **more})
+        )
+        return
+    click.echo(did)
+    for part in lacking:
+        signed = f"signed by {', '.join(part.signed_by)}" if part.signed_by else "signed by nobody"
+        wanted = f"{part.lacking} more wanted of {', '.join(part.could_sign)}" if part.lacking else "complete"
+        click.echo(f"  {part.part}: {signed}; {wanted}")

@@ -13,25 +13,26 @@ from typing import Any, Final
 
 import click
 
-from hub.adapters.files import load_root, read_file
+from hub.adapters.directory_files import directory_files
+from hub.adapters.files import read_file
+from hub.adapters.tuf_reader import load_directory
 from hub.catalog import Catalog
 from hub.cli.keys import AgencyCode
 from hub.cli.policy_text import print_explanation
 from hub.document import parse_document
 from hub.errors import ConfigError, HubError, RejectedError
 from hub.model import AgencyId, Event
-from hub.policy.agreement import each_wider
 from hub.policy.decide import ReleasePolicy
-from hub.policy.draft import parse_draft
 from hub.policy.explain import explain as explain_event
 from hub.policy.release import load_release, parse_release
 from hub.policy.source import PolicyInvalid, read_policy
 from hub.policy.subscription import Subscription, Subscriptions, load_subscription, parse_subscription
 from hub.settings import SiteSettings, load_router, load_site
-from hub.trust.directory import MAX_SNAPSHOT, Directory, verify_snapshot
+from hub.trust.directory import Directory
 
 _PATH: Final = click.Path(path_type=Path)
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
+MAX_POLICY: Final = 4 * 1024 * 1024
 MAX_EVENT: Final = 4 * 1024 * 1024
 
 
@@ -61,7 +62,9 @@ def cli() -> None:
 @click.option("--from", "publisher", type=AgencyCode(), help="Who publishes it; by default the configuration's agency.")
 @click.option("--config", type=_FILE, help="The publishing site's configuration (TOML): its release and directory.")
 @click.option("--release", "release_file", type=_FILE, help="Release rules instead of the configuration's.")
-@click.option("--directory", "snapshot", type=_FILE, help="A directory snapshot instead of the configuration's.")
+@click.option(
+    "--directory", "place", type=_PATH, help="A directory (a folder, or one file) instead of the configuration's."
+)
 @click.option("--root", "root_file", type=_FILE, help="The root for --directory.")
 @click.option(
     "--subscription",
@@ -77,7 +80,7 @@ def explain(
     publisher: AgencyId | None,
     config: Path | None,
     release_file: Path | None,
-    snapshot: Path | None,
+    place: Path | None,
     root_file: Path | None,
     subscription_path: Path | None,
     moment: datetime | None,
@@ -94,7 +97,7 @@ def explain(
     if publisher is None:
         raise PolicyOptionMissing("--from or --config is wanted: who publishes it?")
     now_ms = int((time.time() if moment is None else moment.replace(tzinfo=UTC).timestamp()) * 1000)
-    directory = _directory(settings, snapshot, root_file, now_ms)
+    directory = _directory(settings, place, root_file, now_ms)
     agencies = [entry.agency_id for entry in directory.all_agencies()]
     release_file = release_file or (None if settings is None else settings.release)
     if release_file is None:
@@ -116,14 +119,16 @@ def explain(
         print_explanation(found)
 
 
-def _directory(settings: SiteSettings | None, snapshot: Path | None, root_file: Path | None, now_ms: int) -> Directory:
+def _directory(settings: SiteSettings | None, place: Path | None, root_file: Path | None, now_ms: int) -> Directory:
     if settings is not None:
-        snapshot, root_file = snapshot or settings.directory.snapshot, root_file or settings.directory.root
-    if snapshot is None or root_file is None:
+        root_file = root_file or settings.directory.root
+        if place is None:
+            return load_directory(
+                directory_files(settings.directory, settings.state), root_file, now_ms=now_ms
+            ).directory
+    if place is None or root_file is None:
         raise PolicyOptionMissing("--directory with --root is wanted, or --config with [directory]")
-    return verify_snapshot(
-        read_file(snapshot, MAX_SNAPSHOT), root=load_root(root_file), now_ms=now_ms, at_least_version=0
-    )
+    return load_directory(place, root_file, now_ms=now_ms).directory
 
 
 def _read_event(path: Path, catalog: Catalog) -> Event:
@@ -173,7 +178,9 @@ class CheckedFile:
 @cli.command()
 @click.argument("paths", nargs=-1, type=_PATH)
 @click.option("--config", "configs", multiple=True, type=_FILE, help="A site's or a router's configuration (TOML).")
-@click.option("--directory", "snapshot", type=_FILE, help="A directory snapshot: unknown agencies are then faults.")
+@click.option(
+    "--directory", "place", type=_PATH, help="A directory (folder or file): unknown agencies are then faults."
+)
 @click.option("--root", "root_file", type=_FILE, help="The root for --directory.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
@@ -181,7 +188,7 @@ def check(
     context: click.Context,
     paths: tuple[Path, ...],
     configs: tuple[Path, ...],
-    snapshot: Path | None,
+    place: Path | None,
     root_file: Path | None,
     as_json: bool,
 ) -> int:
@@ -193,8 +200,8 @@ def check(
     catalog = Catalog.load()
     now_ms = int(time.time() * 1000)
     agencies = None
-    if snapshot is not None or root_file is not None:
-        agencies = frozenset(_directory(None, snapshot, root_file, now_ms).entries)
+    if place is not None or root_file is not None:
+        agencies = frozenset(_directory(None, place, root_file, now_ms).entries)
     jobs: list[tuple[Path, Callable[[], CheckedFile]]] = [
         (file, partial(_check_yaml, file, catalog, agencies))
         for path in paths
@@ -232,20 +239,13 @@ def _run(file: Path, job: Callable[[], CheckedFile]) -> CheckedFile:
 
 def _check_yaml(file: Path, catalog: Catalog, agencies: frozenset[AgencyId] | None) -> CheckedFile:
     try:
-        text = read_file(file, MAX_SNAPSHOT).decode("utf-8")
+        text = read_file(file, MAX_POLICY).decode("utf-8")
     except UnicodeDecodeError as error:
         raise PolicyInvalid(f"{file}: not UTF-8", file=str(file)) from error
     keys = read_policy(text, str(file)).keys()
     if "accept" in keys:
         found = parse_subscription(text, catalog, file=str(file), agencies=agencies)
         return CheckedFile(file, f"subscription of {found.agency}, {len(found.clauses)} clauses")
-    if "agencies" in keys:
-        draft = parse_draft(text, catalog, file=str(file))
-        warnings = tuple(
-            f"{a.agreement_id!r} and {b.agreement_id!r} are each wider than the other: write them as one"
-            for a, b in each_wider(draft.agreements)
-        )
-        return CheckedFile(file, f"draft of directory {draft.version}", warnings=warnings)
     release = parse_release(text, catalog, file=str(file), agencies=agencies)
     return CheckedFile(file, f"release rules{f' of {release.agency}' if release.agency else ''}")
 
@@ -274,11 +274,12 @@ def _check_folder(folder: Path, catalog: Catalog) -> CheckedFile:
 
 def _site_jobs(site: SiteSettings, catalog: Catalog, now_ms: int) -> Iterator[tuple[Path, Callable[[], CheckedFile]]]:
     agencies: list[AgencyId] = []
+    place = site.directory.path or Path(site.directory.url or "hub.directory")
 
     def check_directory() -> CheckedFile:
         directory = _directory(site, None, None, now_ms)
         agencies.extend(directory.entries)
-        return CheckedFile(site.directory.snapshot, f"directory {directory.version}")
+        return CheckedFile(place, f"directory {directory.version}")
 
     def check_release(path: Path) -> CheckedFile:
         # Without a directory its agencies are not known, and that fault is told already.
@@ -291,7 +292,7 @@ def _site_jobs(site: SiteSettings, catalog: Catalog, now_ms: int) -> Iterator[tu
             raise PolicyInvalid(f"{path}: it is {found.agency}'s, and the site is {site.agency}'s", file=str(path))
         return CheckedFile(path, f"subscription of {found.agency}, {len(found.clauses)} clauses")
 
-    yield site.directory.snapshot, check_directory
+    yield place, check_directory
     if site.release is not None:
         yield site.release, partial(check_release, site.release)
     if site.subscription is not None:

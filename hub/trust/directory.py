@@ -1,72 +1,47 @@
 """The directory: a frozen snapshot of who is who, signed by the custodians, k of n. docs/spec/directory.md.
 
-Pure: bytes come in, a :class:`Directory` or a refusal comes out; the caller brings the pinned :class:`Root`, the time
-and the highest version it has seen, and must remember the new one (hub/adapters/files.py does). The steps of
-verification are numbered in :func:`verify_snapshot` as in section 6 of the specification.
+Pure: what was verified of a repository comes in (hub/adapters/tuf_reader.py), a :class:`Directory` or a refusal comes
+out. The caller brings the time and the highest version it has seen, and must remember the new one.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, TypeVar
-
-from pydantic import ValidationError
+from typing import Final
 
 from hub.errors import RejectedError, UnavailableError
 from hub.model import (
     AgencyId,
     Agreement,
-    NameInvalid,
-    Purpose,
-    parse_agency_id,
-    parse_compartment,
-    parse_handling,
 )
-from hub.trust.agreement import parse_agreement
-from hub.trust.composite import KeyMalformed, SignatureInvalid, VerifyKey
+from hub.trust.agreement import AgreementDocument, parse_agreement
+from hub.trust.composite import VerifyKey
 from hub.trust.index import Index, ListedAgreement
 from hub.trust.kem import KemPublicKey
-from hub.trust.root import Custodian, Root
-from hub.trust.signed_json import Strict, first_fault, read_strict_json
-from hub.trust.snapshot_form import AgreementForm, PayloadForm, SnapshotForm
+from hub.trust.root import Root
 from hub.trust.statement import (
     KeyStatement,
-    SignedStatement,
     SigningKeyEntry,
     StatementOfAnother,
     parse_statement,
-    verify_statement,
 )
 
 DIRECTORY_CONTEXT: Final = b"cgi-hub/v1/directory"
-"""What a custodian signs under (directory 5.2)."""
+"""What everything in the directory is signed under (directory 1.2)."""
 
-MAX_SNAPSHOT: Final = 32 * 1024 * 1024
-"""Bytes of a whole snapshot file."""
 MAX_AHEAD_MS: Final = 5 * 60 * 1000
 """How far ``issued_at`` may be ahead of the reader's clock."""
 
-_EVENT_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", re.ASCII)
-_AGREEMENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/#-]{0,79}", re.ASCII)
 
-
-# --- refusals of a snapshot -------------------------------------------------------------------------------------------
+# --- refusals of a directory ------------------------------------------------------------------------------------------
 
 
 class DirectoryMalformed(RejectedError):
-    """Bytes that are not a directory snapshot, or one that contradicts itself."""
+    """Not a directory, or one that contradicts itself."""
 
     code = "directory.malformed"
-
-
-class DirectoryUnsigned(RejectedError):
-    """No custodian's signature at all."""
-
-    code = "directory.unsigned"
 
 
 class DirectoryTooFewSignatures(RejectedError):
@@ -199,9 +174,9 @@ class DirectoryFault:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Directory:
-    """A verified snapshot. Equal and hashed by ``digest`` (SHA-256 of the signed payload). Times in ms since 1970.
+    """One version. Equal and hashed by ``digest`` (SHA-256 of the signed snapshot). Times in ms since 1970.
 
-    Build one with :func:`verify_snapshot`; there is no other way that checks anything.
+    ``expires_at_ms`` and ``issued_at_ms`` are those of the last timestamp: they may move while the digest stays.
     """
 
     hub: AgencyId
@@ -212,6 +187,8 @@ class Directory:
     entries: Mapping[AgencyId, AgencyEntry]
     all_agreements: tuple[Agreement, ...]
     faults: tuple[DirectoryFault, ...] = ()
+    documents: tuple[AgreementDocument, ...] = ()
+    """The agreements as their parties signed them, ordered by slug; ``all_agreements`` are their clauses."""
     _agreements: Mapping[tuple[AgencyId, AgencyId], tuple[Agreement, ...]] = field(init=False, repr=False)
     _recipients: Mapping[AgencyId, tuple[AgencyId, ...]] = field(init=False, repr=False)
     _signing: Mapping[AgencyId, Mapping[bytes, SigningKeyEntry]] = field(init=False, repr=False)
@@ -364,13 +341,13 @@ def build_directory(parts: DirectoryParts) -> Directory:
         )
         for listed in index.agencies
     }
-    agreements: list[Agreement] = []
+    documents: list[AgreementDocument] = []
     for agreed in index.agreements:
         payload = parts.agreements.get(agreed.slug)
         if payload is None:
             continue
         try:
-            agreements += _read_agreed(payload, root.hub, agreed)
+            documents.append(_read_agreed(payload, root.hub, agreed))
         except RejectedError as error:
             faults.append(DirectoryFault(f"agreement.{agreed.slug}", error.code, error.message))
     return Directory(
@@ -380,8 +357,9 @@ def build_directory(parts: DirectoryParts) -> Directory:
         parts.expires_at_ms,
         parts.digest,
         MappingProxyType(entries),
-        tuple(agreements),
+        tuple(agreement for document in documents for agreement in document.agreements()),
         tuple(sorted(faults, key=lambda fault: fault.role)),
+        tuple(documents),
     )
 
 
@@ -433,84 +411,14 @@ def _read_statement(payload: bytes, hub: AgencyId, agency: AgencyId) -> KeyState
     return statement
 
 
-def _read_agreed(payload: bytes, hub: AgencyId, listed: ListedAgreement) -> tuple[Agreement, ...]:
+def _read_agreed(payload: bytes, hub: AgencyId, listed: ListedAgreement) -> AgreementDocument:
     document = parse_agreement(payload)
     if (document.hub, document.slug, tuple(sorted(document.parties))) != (hub, listed.slug, listed.parties):
         raise AgreementOfOthers("the text is of another agreement, other parties or another hub", agreement=listed.slug)
-    return document.agreements()
+    return document
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-_F = TypeVar("_F", bound=Strict)
-
-
-def _parse(form: type[_F], raw: bytes, what: str) -> _F:
-    if len(raw) > MAX_SNAPSHOT:
-        raise DirectoryMalformed(f"{what} is too long", length=len(raw), most=MAX_SNAPSHOT)
-    try:
-        return form.model_validate(read_strict_json(raw))
-    except ValidationError as error:
-        raise DirectoryMalformed(f"not {what}: {first_fault(error)}") from error
-    except ValueError as error:
-        raise DirectoryMalformed(f"not {what}: {error}") from error
-
-
-def parse_envelope(raw: bytes) -> SnapshotForm:
-    """A snapshot file's payload and signatures, nothing verified. Raises :class:`DirectoryMalformed`."""
-    return _parse(SnapshotForm, raw, "a directory snapshot")
-
-
-def verify_snapshot(raw: bytes, *, root: Root, now_ms: int, at_least_version: int) -> Directory:
-    """A snapshot file's bytes as a :class:`Directory` that may be decided by at ``now_ms`` (directory 6).
-
-    ``at_least_version`` is the highest version the caller has seen, 0 at first. The caller must still: remember the
-    version, the digest and the statements' versions durably, and refuse with :func:`check_succession` against them.
-
-    Raises :class:`DirectoryMalformed`, :class:`DirectoryUnsigned`, :class:`DirectoryTooFewSignatures`,
-    :class:`DirectoryOtherHub`, :class:`DirectoryRolledBack`, :class:`DirectoryNotYetValid`, :class:`DirectoryExpired`,
-    :class:`DirectoryKeyShared`, and of the statements ``StatementSignatureInvalid``, ``StatementMalformed``,
-    ``StatementOfAnother``.
-    """
-    # 1. The envelope, and nothing of what is inside it (directory 6.1).
-    envelope = parse_envelope(raw)
-    # 2. Enough distinct custodians over the payload as it arrived (6.2).
-    _verify_custodians(envelope, root)
-    # 3. to 5. What they signed.
-    return _read_directory(envelope.payload, root, now_ms=now_ms, at_least_version=at_least_version)
-
-
-def unsafe_read_payload(payload: bytes, *, root: Root, now_ms: int) -> Directory:
-    """Everything of :func:`verify_snapshot` but the custodians' signatures: for a custodian, before signing.
-
-    What comes out was vouched for by nobody, and must not be decided by. Raises as :func:`verify_snapshot` does.
-    """
-    return _read_directory(payload, root, now_ms=now_ms, at_least_version=0)
-
-
-def _read_directory(raw: bytes, root: Root, *, now_ms: int, at_least_version: int) -> Directory:
-    # 3. The payload's form, hub, version and times (6.3).
-    payload = _parse(PayloadForm, raw, "a directory")
-    if payload.hub != root.hub:
-        raise DirectoryOtherHub("the directory is another hub's", wanted=root.hub, found=payload.hub[:40])
-    if payload.version < at_least_version:
-        raise DirectoryRolledBack(
-            "the directory is older than one already seen", version=payload.version, seen=at_least_version
-        )
-    check_times(payload.issued_at_ms, payload.expires_at_ms, version=payload.version, now_ms=now_ms)
-    # 4. Every agency's key statement by its identity key; no key for two holders (6.5).
-    entries = _read_agencies(payload, root)
-    # 5. Agreements between listed agencies, each id once (6.6).
-    agreements = _read_agreements(payload, entries)
-    return Directory(
-        root.hub,
-        payload.version,
-        payload.issued_at_ms,
-        payload.expires_at_ms,
-        hashlib.sha256(raw).digest(),
-        MappingProxyType(entries),
-        agreements,
-    )
+# --- a directory in use ---------------------------------------------------------------------------------------------
 
 
 def check_times(issued_at_ms: int, expires_at_ms: int, *, version: int, now_ms: int) -> None:
@@ -549,103 +457,3 @@ def check_succession(
                 version=found,
                 seen=statements[agency],
             )
-
-
-def signers(envelope: SnapshotForm, root: Root) -> tuple[Custodian, ...]:
-    """The custodians of ``root`` who have signed the payload as it arrived, each once. A stranger counts nothing."""
-    by_id = {c.key.key_id: c for c in root.custodians}
-    signed: dict[bytes, Custodian] = {}
-    for signature in envelope.signatures:
-        custodian = by_id.get(bytes.fromhex(signature.key_id))
-        if custodian is None or custodian.key.raw in signed:
-            continue
-        try:
-            custodian.key.verify(DIRECTORY_CONTEXT, envelope.payload, signature.signature)
-        except SignatureInvalid:
-            continue  # counts nothing (6.2); too few refuses the whole
-        signed[custodian.key.raw] = custodian
-    return tuple(signed.values())
-
-
-def _verify_custodians(envelope: SnapshotForm, root: Root) -> None:
-    if not envelope.signatures:
-        raise DirectoryUnsigned("no custodian has signed the directory")
-    valid = len(signers(envelope, root))
-    if valid < root.threshold:
-        raise DirectoryTooFewSignatures(
-            "too few custodians have signed the directory", valid=valid, wanted=root.threshold
-        )
-
-
-def _read_agencies(payload: PayloadForm, root: Root) -> dict[AgencyId, AgencyEntry]:
-    entries: dict[AgencyId, AgencyEntry] = {}
-    holders: dict[bytes, str] = {}
-
-    def hold(raw: bytes, holder: str) -> None:
-        for half in (raw[:-32], raw[-32:]):  # directory 1.3: half of a key has one holder too
-            if holders.setdefault(half, holder) != holder:
-                raise DirectoryKeyShared("one key is listed for two holders", first=holders[half], second=holder)
-
-    for custodian in root.custodians:
-        hold(custodian.key.raw, f"custodian {custodian.name}")
-    for form in payload.agencies:
-        try:
-            agency = parse_agency_id(form.agency)
-            identity = VerifyKey(form.identity)
-        except (NameInvalid, KeyMalformed) as error:
-            raise DirectoryMalformed(f"not a directory: {error.message}", agency=form.agency[:40]) from error
-        if agency in entries:
-            raise DirectoryMalformed("not a directory: an agency stands twice", agency=agency)
-        statement = verify_statement(
-            SignedStatement(form.statement.payload, form.statement.signature),
-            identity=identity,
-            hub=root.hub,
-            agency=agency,
-        )
-        hold(identity.raw, f"identity of {agency}")
-        for signing in statement.signing_keys:
-            hold(signing.key.raw, f"signing key of {agency}")
-        for kem in statement.kem_keys:
-            hold(kem.key.raw, f"KEM key of {agency}")
-        entries[agency] = AgencyEntry(agency, form.name, form.active, identity, statement)
-    return dict(sorted(entries.items()))
-
-
-def _read_agreements(payload: PayloadForm, entries: Mapping[AgencyId, AgencyEntry]) -> tuple[Agreement, ...]:
-    agreements = tuple(_read_agreement(form, entries) for form in payload.agreements)
-    if len({a.agreement_id for a in agreements}) != len(agreements):
-        raise DirectoryMalformed("not a directory: an agreement id stands twice")
-    return agreements
-
-
-def _read_agreement(form: AgreementForm, entries: Mapping[AgencyId, AgencyEntry]) -> Agreement:
-    def refuse(why: str) -> DirectoryMalformed:
-        return DirectoryMalformed(f"not a directory: {why}", agreement=form.agreement_id[:80])
-
-    if not _AGREEMENT_ID.fullmatch(form.agreement_id):
-        raise refuse("an agreement id is 1 to 80 letters, digits, spaces and ._/#-")
-    for agency in (form.originator, form.recipient):
-        if agency not in entries:
-            raise refuse(f"an agreement names {agency[:40]!r}, which the directory does not list")
-    if form.originator == form.recipient:
-        raise refuse("an agreement of an agency with itself")
-    if form.not_before_ms >= form.not_after_ms:
-        raise refuse("an agreement that never holds: not_before is not before not_after")
-    for name in form.event_types:
-        if not _EVENT_TYPE.fullmatch(name):
-            raise refuse(f"{name[:40]!r} is not an event type")
-    try:
-        return Agreement(
-            form.agreement_id,
-            AgencyId(form.originator),
-            AgencyId(form.recipient),
-            frozenset(form.event_types),
-            frozenset(parse_compartment(name) for name in form.compartments),
-            frozenset(Purpose(name) for name in form.purposes),
-            parse_handling(form.max_handling),
-            form.not_before_ms,
-            form.not_after_ms,
-            form.reference,
-        )
-    except (NameInvalid, ValueError) as error:
-        raise refuse(str(error)) from error

@@ -42,6 +42,7 @@ class KeyUse(str, Enum):
     IDENTITY = "identity"
     SIGNING = "signing"
     KEM = "kem"
+    ONLINE = "online"
 
 
 PUBLIC_KIND: Final = "cgi-hub/v1/public-key"

@@ -8,13 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pydantic import ValidationError
-
-from hub.errors import ConfigError, RejectedError
-from hub.model import AgencyId, parse_agency_id
+from hub.errors import ConfigError
+from hub.model import AgencyId
 from hub.trust.composite import VerifyKey
-from hub.trust.signed_json import first_fault, read_strict_json
-from hub.trust.snapshot_form import RootForm
 
 MAX_CUSTODIANS: Final = 32
 
@@ -60,17 +56,3 @@ class Root:
         halves = [half for key in keys for half in (key.raw[:-32], key.raw[-32:])]
         if len(set(halves)) != len(halves):
             raise RootInvalid("two custodians, or one and the operator, share a key, or half of one")
-
-
-def parse_root(raw: bytes) -> Root:
-    """A root file's bytes. Raises :class:`RootInvalid`. Nothing vouches for a root but the hand that brought it."""
-    try:
-        form = RootForm.model_validate(read_strict_json(raw))
-        custodians = tuple(Custodian(c.name, VerifyKey(c.key)) for c in form.custodians)
-        return Root(parse_agency_id(form.hub), custodians, form.threshold)
-    except RejectedError as error:
-        raise RootInvalid(f"not a root file: {error.message}", **error.details) from error
-    except ValidationError as error:
-        raise RootInvalid(f"not a root file: {first_fault(error)}") from error
-    except ValueError as error:
-        raise RootInvalid(f"not a root file: {error}") from error

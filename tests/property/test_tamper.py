@@ -20,6 +20,7 @@ from hub.trust.open import Opener
 from hub.trust.verify import FlushCache, verify_ingest
 from tests.support.authority import kem_key, signing_key
 from tests.support.forge import Forged, array, blob, blobs, forge_bundle, forge_flush, leaf, long, tree_path
+from tests.support.listing import encode_listing
 from tests.support.stranger import Refused, Stranger
 from tests.vectors import scenario as s
 
@@ -269,7 +270,11 @@ def test_whatever_is_signed_ends_in_a_value_or_in_a_code(step: str) -> None:
     hooked(step, lambda raw: seen.append(raw) or raw)
     bits = len(seen[0]) * 8
     stranger = Stranger(
-        hub=HUB, recipient=ATF, kem_seeds=[kem_key("ATF").seed], snapshot=s.world().snapshot(), now_ms=s.NOW
+        hub=HUB,
+        recipient=ATF,
+        kem_seeds=[kem_key("ATF").seed],
+        snapshot=encode_listing(s.world().directory()),
+        now_ms=s.NOW,
     )
     taken = 0
     for bit in range(0, bits, 1 + bits // 100):

@@ -1,31 +1,38 @@
 """A small world for tests: custodians, agencies with keys, agreements, and the directory that is signed for them.
 
 Keys come from fixed seeds, so two worlds with the same names have the same keys. ``World`` is a builder: change it,
-then take ``directory()`` (verified, as production code gets it), ``snapshot()`` (the file's bytes) and ``root``.
+then take ``directory()`` (the frozen value, without any file), or ``snapshot()`` (a repository in one file, each call a
+newer version of the last where something changed) with ``root_bytes()`` to pin.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 
+from hub.adapters.directory_files import encode_bundle
+from hub.adapters.tuf_repository import Repository
+from hub.adapters.tuf_roles import SignedRole, sign_agency_role, sign_agreement_role
 from hub.model import (
     HUB,
     AgencyId,
     Agreement,
     Compartment,
+    Onward,
     Purpose,
     parse_agency_id,
     parse_handling,
 )
+from hub.trust.agreement import AgreementDocument, Clause
 from hub.trust.composite import SigningKey
-from hub.trust.directory import DIRECTORY_CONTEXT, Directory, verify_snapshot
+from hub.trust.directory import Directory, DirectoryParts, build_directory
+from hub.trust.index import Index, ListedAgency
 from hub.trust.kem import KemPrivateKey
 from hub.trust.root import Custodian, Root
-from hub.trust.snapshot import AgencyDraft, encode_directory, encode_snapshot
-from hub.trust.statement import KemKeyEntry, KeyStatement, SignedStatement, SigningKeyEntry, sign_statement
+from hub.trust.statement import KemKeyEntry, KeyStatement, SigningKeyEntry, encode_statement
 
 NOW_MS = 1_796_000_000_000
 """The worlds' present: 2026-11-29."""
@@ -37,11 +44,6 @@ ALL_COMPARTMENTS = ("core", "personal", "sensitive")
 def signing_key(name: str) -> SigningKey:
     """A composite key that is the same for the same name."""
     return SigningKey(hashlib.sha512(b"tests signing " + name.encode()).digest())
-
-
-def sign_snapshot(payload: bytes, custodians: Sequence[SigningKey]) -> bytes:
-    """A payload signed by all ``custodians``, as a snapshot file."""
-    return encode_snapshot(payload, {key.public.key_id: key.sign(DIRECTORY_CONTEXT, payload) for key in custodians})
 
 
 @cache
@@ -77,7 +79,9 @@ class World:
     expires_at_ms: int = 0
     keys: dict[AgencyId, AgencyKeys] = field(default_factory=dict)
     agreed: list[Agreement] = field(default_factory=list)
-    _signed: dict[AgencyId, tuple[KeyStatement, SignedStatement]] = field(default_factory=dict, repr=False)
+    online: SigningKey = field(default_factory=lambda: signing_key("operator online"))
+    repository: Repository = field(default_factory=Repository, repr=False)
+    _signed: dict[str, tuple[object, SignedRole]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, *agencies: str, now_ms: int = NOW_MS) -> World:
@@ -90,9 +94,9 @@ class World:
 
     @property
     def root(self) -> Root:
-        """What a site pins."""
+        """What the root says that a site pins."""
         named = tuple(Custodian(f"custodian {i}", key.public) for i, key in enumerate(self.custodians))
-        return Root(HUB, named, self.threshold)
+        return Root(HUB, named, self.threshold, (self.online.public,))
 
     def add_agency(self, name: str) -> AgencyKeys:
         """One more agency, with keys made from its name."""
@@ -194,47 +198,116 @@ class World:
             tuple(keys.kem_entries),
         )
 
-    def signed_statement(self, agency: AgencyId) -> SignedStatement:
+    def signed_role(self, agency: AgencyId) -> SignedRole:
         """The statement, signed; the same bytes as long as it says the same (signatures are random)."""
-        statement = self.statement(agency)
-        known = self._signed.get(agency)
-        if known is None or known[0] != statement:
-            known = self._signed[agency] = (statement, sign_statement(statement, self.keys[agency].identity))
-        return known[1]
+        statement, identity = self.statement(agency), self.keys[agency].identity
+        return self._once(agency, (statement, identity), lambda: sign_agency_role(statement, identity))
 
-    def drafts(self) -> list[AgencyDraft]:
-        """Every agency with its signed statement."""
+    def documents(self) -> list[AgreementDocument]:
+        """Each agreement as a document of one clause, named by its id as far as a file can be."""
         return [
-            AgencyDraft(
-                agency,
-                f"the agency {agency}",
-                keys.active,
-                keys.identity.public,
-                self.signed_statement(agency),
+            AgreementDocument(
+                re.sub(r"[^A-Za-z0-9._-]+", "-", agreed.agreement_id),
+                HUB,
+                1,
+                "an agreement",
+                agreed.reference,
+                min((agreed.originator, agreed.recipient), (agreed.recipient, agreed.originator)),
+                agreed.not_before_ms,
+                agreed.not_after_ms,
+                (
+                    Clause(
+                        agreed.originator,
+                        agreed.recipient,
+                        agreed.event_types,
+                        agreed.compartments,
+                        agreed.purposes,
+                        agreed.max_handling,
+                        Onward.NONE if agreed.onward is None else agreed.onward,
+                        agreed.retention_days or 365,
+                    ),
+                ),
             )
-            for agency, keys in self.keys.items()
+            for agreed in self.agreed
         ]
 
-    def payload(self) -> bytes:
-        """What the custodians sign."""
-        return encode_directory(
-            hub=HUB,
-            version=self.version,
-            issued_at_ms=self.now_ms,
-            expires_at_ms=self.expires_at_ms,
-            agencies=self.drafts(),
-            agreements=self.agreed,
-        )
+    def signed_agreement(self, document: AgreementDocument) -> SignedRole:
+        """Signed by both parties."""
+        first, second = (self.keys[party].identity for party in document.parties)
+
+        def sign() -> SignedRole:
+            return sign_agreement_role(document, second, existing=sign_agreement_role(document, first))
+
+        return self._once(document.slug, (document, first, second), sign)
+
+    def _once(self, name: str, says: object, sign: Callable[[], SignedRole]) -> SignedRole:
+        known = self._signed.get(name)
+        if known is None or known[0] != says:
+            known = self._signed[name] = (says, sign())
+        return known[1]
+
+    def stage(self) -> None:
+        """Stage in ``repository`` whatever differs from the world as it is now; nobody has signed it yet."""
+        repository = self.repository
+        if not repository.files and not repository.staged:
+            self.repository = repository = Repository.create(
+                hub=HUB,
+                custodians=self.root.custodians,
+                threshold=self.threshold,
+                online=[self.online.public],
+                now_ms=self.now_ms,
+            )
+        listed = {agency.agency: agency for agency in repository.index().agencies}
+        for agency, keys in self.keys.items():
+            role = self.signed_role(agency)
+            if repository.identity(agency) != keys.identity.public:
+                repository.put_agency(agency, f"the agency {agency}", keys.identity.public, role)
+            elif repository.role(role.role) != role:
+                repository.put_statement(role)
+            if (listed[agency].active if agency in listed else True) != keys.active:
+                repository.set_active(agency, keys.active)
+        documents = self.documents()
+        for slug in {agreed.slug for agreed in repository.index().agreements} - {each.slug for each in documents}:
+            repository.withdraw_agreement(slug)
+        for document in documents:
+            role = self.signed_agreement(document)
+            if repository.role(role.role) != role:
+                repository.put_agreement(role)
+
+    def publish(self) -> Repository:
+        """Stage what is new, sign it by as many custodians as must, and publish it."""
+        self.stage()
+        if {"root", "targets"} & self.repository.staged.keys():
+            for custodian in self.custodians[: self.threshold]:
+                self.repository.sign(custodian)
+        days = max(1, (self.expires_at_ms - self.now_ms) // DAY_MS)
+        self.repository.publish(self.online, now_ms=self.now_ms, days=days)
+        return self.repository
 
     def snapshot(self) -> bytes:
-        """The snapshot file's bytes, signed by as many custodians as must."""
-        return sign_snapshot(self.payload(), self.custodians[: self.threshold])
+        """The published repository in one file."""
+        return encode_bundle(self.publish().files)
 
-    def directory(self, *, now_ms: int | None = None) -> Directory:
-        """The verified directory."""
-        return verify_snapshot(
-            self.snapshot(),
-            root=self.root,
-            now_ms=self.now_ms if now_ms is None else now_ms,
-            at_least_version=0,
+    def root_bytes(self) -> bytes:
+        """The first root, to pin."""
+        if not self.repository.files:
+            self.publish()
+        return self.repository.files["metadata/1.root.json"]
+
+    def directory(self) -> Directory:
+        """The world as the frozen value that a reader has; its version is the builder's own."""
+        index = Index(HUB, tuple(ListedAgency(a, f"the agency {a}", keys.active) for a, keys in self.keys.items()), ())
+        statements = {agency: encode_statement(self.statement(agency)) for agency in self.keys}
+        told = repr((self.version, self.expires_at_ms, index, sorted(statements.items()), self.agreed)).encode()
+        parts = DirectoryParts(
+            self.root,
+            self.version,
+            self.now_ms,
+            self.expires_at_ms,
+            hashlib.sha256(told).digest(),
+            index,
+            {agency: keys.identity.public for agency, keys in self.keys.items()},
+            statements,
+            {},
         )
+        return replace(build_directory(parts), all_agreements=tuple(self.agreed))

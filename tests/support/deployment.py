@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,6 @@ from hub.adapters.files import write_file
 from hub.adapters.key_files import write_key
 from hub.model import HUB, AgencyId
 from hub.trust.keys import KeyUse
-from hub.trust.root import Root
-from hub.trust.signed_json import encode_base64, encode_json
 from tests.support.authority import World
 from tests.support.broker import Broker
 
@@ -39,7 +37,7 @@ class Deployment:
         self.broker.add_agencies(agency for agency in self.world.keys if agency != HUB)
         (self.folder / "subscriptions").mkdir(parents=True)
         self.publish_directory()
-        write_file(self.folder / "root.json", encode_root(self.world.root))
+        write_file(self.folder / "root.json", self.world.root_bytes())
 
     def publish_directory(self) -> None:
         """Sign the world as it is now, for everyone to read."""
@@ -109,19 +107,8 @@ class Deployment:
         tls = self.broker.client_files(agency)
         return (
             f'[kafka]\nbootstrap = "{self.broker.bootstrap}"\nca = "{tls.ca}"\ncertificate = "{tls.certificate}"\n'
-            f'key = "{tls.key}"\n[directory]\nsnapshot = "../directory.json"\nroot = "../root.json"\n'
+            f'key = "{tls.key}"\n[directory]\npath = "../directory.json"\nroot = "../root.json"\n'
         )
-
-
-def encode_root(root: Root) -> bytes:
-    """A root file's bytes."""
-    form: Mapping[str, object] = {
-        "kind": "cgi-hub/v1/root",
-        "hub": root.hub,
-        "threshold": root.threshold,
-        "custodians": [{"name": c.name, "key": encode_base64(c.key.raw)} for c in root.custodians],
-    }
-    return encode_json(dict(form)) + b"\n"
 
 
 def wait_ready(state: Path, seconds: float = 30.0) -> str:

@@ -86,7 +86,7 @@ def inclusion(item: bytes, index: int, size: int, path: list[bytes], root: bytes
 
 
 class Stranger:
-    """A receiver. ``snapshot`` is the directory's file, of which the payload is believed."""
+    """A receiver. ``snapshot`` is the listing of a directory, which is believed."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Stranger:
     ) -> None:
         self.hub, self.recipient, self.now_ms, self.appended_ms = hub, recipient, now_ms, appended_ms
         self.keys = {key.public.kem_id: key for key in map(KemPrivateKey, kem_seeds)}
-        self.directory = json.loads(base64.b64decode(json.loads(snapshot)["payload"]))
+        self.directory = json.loads(snapshot)
 
     def open(self, raw: bytes) -> dict[str, Any]:
         """Steps 1 to 5, 7 and 8 of 10.1; the result as docs/spec/vectors.md 3.2 has it."""
@@ -189,7 +189,7 @@ class Stranger:
         listed = {one["agency"]: one for one in self.directory["agencies"]}.get(flush["publisher"])
         want(listed is not None and listed["active"], "2 publisher")
         assert listed is not None
-        statement = json.loads(base64.b64decode(listed["statement"]["payload"]))
+        statement = listed["statement"]
         for said in statement["signing_keys"]:
             key = VerifyKey(base64.b64decode(said["key"]))
             if key.key_id == flush["signing_key_id"]:

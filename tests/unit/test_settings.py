@@ -23,7 +23,7 @@ key = "tls/client.key"
 signing = "keys/signing.key"
 kem = "keys/kem"
 [directory]
-snapshot = "directory.json"
+path = "directory.json"
 root = "root.json"
 [metrics]
 listen = "127.0.0.1:0"
@@ -45,7 +45,7 @@ key = "tls/client.key"
 [keys]
 signing = "keys/signing.key"
 [directory]
-snapshot = "directory.json"
+path = "directory.json"
 root = "root.json"
 """
 

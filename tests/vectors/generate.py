@@ -13,16 +13,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.vectors import directory_cases, ingest_cases, open_cases, scenario, skew_cases, stream_cases
+from tests.vectors import ingest_cases, open_cases, scenario, skew_cases, stream_cases
 from tests.vectors.scenario import Case
 
 HERE = Path(__file__).parent
-AREAS = ("ingest", "open", "stub", "sequence", "skew", "directory")
+AREAS = ("ingest", "open", "stub", "sequence", "skew")
 
 
 def all_cases() -> Iterator[Case]:
     """Every case, in the order of its file's name."""
-    for module in (ingest_cases, open_cases, stream_cases, skew_cases, directory_cases):
+    for module in (ingest_cases, open_cases, stream_cases, skew_cases):
         yield from module.cases()
 
 
@@ -31,7 +31,7 @@ def main(areas: Sequence[str] = AREAS) -> None:
     for area in areas:
         shutil.rmtree(HERE / area, ignore_errors=True)
         (HERE / area).mkdir()
-    if set(areas) - {"sequence", "directory"}:
+    if set(areas) - {"sequence"}:
         (HERE / "shared").mkdir(exist_ok=True)
         for name, content in scenario.shared().items():
             raw = content if isinstance(content, bytes) else (json.dumps(content, indent=1) + "\n").encode()

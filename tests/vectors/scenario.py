@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from hub.model import AgencyId
 from hub.trust.kem import KemPrivateKey
-from hub.trust.snapshot import encode_root
 from hub.trust.statement import SigningKeyEntry
 from tests.support.authority import DAY_MS, NOW_MS, World, kem_key, signing_key
 from tests.support.forge import (
@@ -29,6 +28,7 @@ from tests.support.forge import (
     forge_bundle,
     forge_flush,
 )
+from tests.support.listing import encode_listing
 
 NOW: Final = NOW_MS
 VERSION: Final = 7
@@ -140,9 +140,8 @@ def shared() -> dict[str, bytes | dict[str, Any]]:
     agencies["JCF"]["other_signing_seeds"] = {name: text(key.seed) for name, key in named.items()}
     custodians = [text(key.seed) for key in made.custodians]
     return {
-        "directory.json": made.snapshot(),
-        "directory-8.json": next_world().snapshot(),
-        "root.json": encode_root(made.root),
+        "directory.json": encode_listing(made.directory()),
+        "directory-8.json": encode_listing(next_world().directory()),
         "keys.json": {"agencies": agencies, "custodian_seeds": custodians},
     }
 
@@ -362,5 +361,5 @@ def route_case(
 
 
 def _reader(hub: str, now_ms: int, directory: str = "directory.json", appended_ms: int | None = None) -> dict[str, Any]:
-    facts: dict[str, Any] = {"hub": hub, "root": "root.json", "directory": directory, "now_ms": now_ms}
+    facts: dict[str, Any] = {"hub": hub, "directory": directory, "now_ms": now_ms}
     return facts if appended_ms is None else facts | {"appended_ms": appended_ms}

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from hub.adapters.files import DirectoryMissing, FileDirectory, write_file
+from hub.adapters.directory_files import open_files
+from hub.adapters.files import write_file
 from hub.adapters.memory_observer import MemoryObserver
 from hub.adapters.pki import Authority
 from hub.adapters.standing import StandingFacts, own_key_end_ms
+from hub.adapters.tuf_reader import DirectoryMissing, TufDirectory
 from hub.adapters.watched_directory import WatchedDirectory
 from hub.model import AgencyId
 from tests.support.authority import DAY_MS, World
@@ -25,13 +27,19 @@ def world() -> World:
     return World.of("JCF", "ATF")
 
 
+def watched(world: World, path: Path) -> WatchedDirectory:
+    inner = TufDirectory(
+        open_files(path), root=world.root_bytes(), folder=path.parent / "directory", clock=WorldClock(world)
+    )
+    return WatchedDirectory(inner)
+
+
 @pytest.fixture
 def directory(world: World, tmp_path: Path) -> WatchedDirectory:
     write_file(tmp_path / "directory.json", world.snapshot())
-    inner = FileDirectory(
-        tmp_path / "directory.json", root=world.root, memory=tmp_path / "seen.json", clock=WorldClock(world)
-    )
-    return WatchedDirectory(inner)
+    found = watched(world, tmp_path / "directory.json")
+    found.refresh()
+    return found
 
 
 def test_the_gauges(world: World, directory: WatchedDirectory, tmp_path: Path) -> None:
@@ -49,7 +57,7 @@ def test_the_gauges(world: World, directory: WatchedDirectory, tmp_path: Path) -
     )
     world.now_ms += 90_000
     facts.refresh()
-    assert observer.total("cgi_directory_version") == world.version
+    assert observer.total("cgi_directory_version") == 1
     assert observer.total("cgi_directory_age_seconds") == 90
     assert observer.total("cgi_clock_timestamp_seconds") == world.now_ms / 1000
     assert observer.total("cgi_directory_expiry_timestamp_seconds") == world.expires_at_ms / 1000
@@ -80,20 +88,22 @@ def test_each_change_of_the_directory_is_said_once(world: World, directory: Watc
         directory.current()
         directory.current()
         write_file(tmp_path / "directory.json", b"garbage")
+        directory.refresh()
         directory.current()
         directory.current()
-        world.version += 1
+        world.suspend("ATF")
         write_file(tmp_path / "directory.json", world.snapshot())
+        directory.refresh()
         directory.current()
     assert [line["event"] for line in said] == ["directory.loaded", "directory.refused", "directory.loaded"]
-    assert said[1]["code"] == "directory.malformed"
+    assert said[1]["code"] == "directory.bundle_malformed"
 
 
 def test_that_there_is_none_is_said_once(world: World, tmp_path: Path) -> None:
-    inner = FileDirectory(tmp_path / "none", root=world.root, memory=tmp_path / "seen", clock=WorldClock(world))
-    watched = WatchedDirectory(inner)
+    found = watched(world, tmp_path / "none.json")
+    found.refresh()
     with capture_logs() as said:
         for _ in range(3):
             with pytest.raises(DirectoryMissing):
-                watched.current()
+                found.current()
     assert [(line["event"], line["code"]) for line in said] == [("directory.unavailable", "directory.missing")]

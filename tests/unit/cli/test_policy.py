@@ -10,7 +10,6 @@ import pytest
 from rich.text import Text
 
 from hub.adapters.files import write_file
-from hub.trust.snapshot import encode_root
 from tests.support.authority import World
 from tests.support.command import hub
 
@@ -53,7 +52,7 @@ certificate = "x.pem"
 key = "x.pem"
 [keys]
 [directory]
-snapshot = "directory.json"
+path = "directory.json"
 root = "root.json"
 """
 EVENT = Path(__file__).parents[3] / "schemas" / "examples" / "firearm.notice" / "valid" / "stolen-pistol.json"
@@ -63,10 +62,10 @@ EVENT = Path(__file__).parents[3] / "schemas" / "examples" / "firearm.notice" / 
 def _site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     world = World.of("JCF", "ATF", "RSS", "NCA", now_ms=int(time.time() * 1000))
-    world.agree("JCF", "ATF", "firearm.notice", agreement_id="MOU #1")
-    world.agree("JCF", "RSS", "firearm.notice", agreement_id="MOU #2", max_handling="TLP:CLEAR")
+    world.agree("JCF", "ATF", "firearm.notice", agreement_id="MOU-1")
+    world.agree("JCF", "RSS", "firearm.notice", agreement_id="MOU-2", max_handling="TLP:CLEAR")
     Path("directory.json").write_bytes(world.snapshot())
-    write_file(Path("root.json"), encode_root(world.root))
+    write_file(Path("root.json"), world.root_bytes())
     Path("release.yaml").write_text(RELEASE, encoding="utf-8")
     Path("subscription.yaml").write_text(SUBSCRIPTION.replace("ATF", "JCF"), encoding="utf-8")
     Path("ATF.yaml").write_text(SUBSCRIPTION, encoding="utf-8")
@@ -90,7 +89,7 @@ class TestExplain:
             "parts": [],
         }
         assert found["release"]["rules"][1]["verdict"] == "unknown"  # it answers nobody
-        assert found["agreement"]["clause"] == "MOU #1"
+        assert found["agreement"]["clause"] == "MOU-1"
         assert found["agreement"]["compartments"] == ["core", "sensitive"]
         assert found["subscription"]["code"] == "subscription.asked"
 
@@ -164,7 +163,7 @@ class TestExplain:
         out = hub("policy explain event.json --to ATF --config site.toml --subscription ATF.yaml").out
         out = Text.from_ansi(out).plain
         said = " ".join(out.replace("│", " ").split())
-        for clause in ('(release.yaml:3 rule "stolen firearms")', '(ATF.yaml:3 accept "pistols")', "(MOU #1)"):
+        for clause in ('(release.yaml:3 rule "stolen firearms")', '(ATF.yaml:3 accept "pistols")', "(MOU-1)"):
             assert clause in said, out
         assert terminal == all(len(line) <= 44 for line in out.splitlines())
 

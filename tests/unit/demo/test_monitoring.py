@@ -24,10 +24,12 @@ def test_each_process_has_its_lasting_labels(tmp_path: Path) -> None:
     services = {
         "router-1": service(tmp_path, "router-1", "router", "127.0.0.1:1"),
         "ATF": service(tmp_path, "ATF", "site", "127.0.0.1:2"),
+        "exporter": service(tmp_path, "exporter", "exporter", "127.0.0.1:3"),
     }
     assert targets(services) == [
         {"targets": ["127.0.0.1:1"], "labels": {"instance": "router-1", "role": "router", "agency": "HUB"}},
         {"targets": ["127.0.0.1:2"], "labels": {"instance": "ATF", "role": "site", "agency": "ATF"}},
+        {"targets": ["127.0.0.1:3"], "labels": {"instance": "exporter", "role": "exporter", "agency": "HUB"}},
     ]
 
 

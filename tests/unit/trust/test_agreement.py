@@ -111,6 +111,7 @@ def test_the_form_of_the_json_is_free() -> None:
         (changed("not_after_ms", to=1_000), "never holds"),
         (changed("not_before_ms", to=-1), "not_before_ms"),
         (changed("not_after_ms", to=253_402_300_800_000), "not_after_ms"),
+        (changed("not_after_ms", to=253_370_764_800_001), "ends after 9998"),
         (changed("clauses", to=[]), "clauses"),
         (changed("clauses", to=json.loads(encode_agreement(DOCUMENT))["clauses"] * 65), "clauses"),
         (changed("clauses", 0, "originator", to="RSS"), "clause 1 is not between"),

@@ -21,18 +21,19 @@ import hub.wire
 from hub.errors import HubError, RejectedError
 from hub.model import AgencyId
 from hub.routing import route_bundle
-from hub.trust.directory import Directory, check_succession, verify_snapshot
+from hub.trust.directory import Directory
 from hub.trust.kem import KemPrivateKey
 from hub.trust.open import Delivered, OpenedSections, Opener
 from hub.trust.replay import EventIds
-from hub.trust.root import parse_root
 from hub.trust.sequence import Outcome, Stamp, Streams
 from hub.trust.stub import verify_stub
 from hub.trust.verify import FlushCache, VerifiedBundle, verify_ingest
+from tests.support.authority import World
+from tests.support.listing import parse_listing
 from tests.support.routing import Asking
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-AREAS = ("ingest", "open", "stub", "sequence", "skew", "directory")
+AREAS = ("ingest", "open", "stub", "sequence", "skew")
 FILES = [file for area in AREAS for file in sorted((VECTORS / area).glob("*.json"))]
 Json = dict[str, Any]
 
@@ -45,14 +46,12 @@ def decode(packed: str | list[Json]) -> bytes:
 
 
 @cache
-def directory(root: str, snapshot: str, now_ms: int) -> Directory:
-    pinned = parse_root((VECTORS / "shared" / root).read_bytes())
-    raw = (VECTORS / "shared" / snapshot).read_bytes()
-    return verify_snapshot(raw, root=pinned, now_ms=now_ms, at_least_version=0)
+def directory(listing: str) -> Directory:
+    return parse_listing((VECTORS / "shared" / listing).read_bytes(), World.of().root)
 
 
 def reader(inputs: Json) -> Json:
-    listed = directory(inputs["root"], inputs["directory"], inputs["now_ms"])
+    listed = directory(inputs["directory"])
     return {"hub": AgencyId(inputs["hub"]), "directory": listed, "now_ms": inputs["now_ms"]}
 
 
@@ -191,23 +190,12 @@ def stamp_of(facts: Json, number: int) -> Stamp:
     )
 
 
-def run_directory(inputs: Json) -> Json:
-    root = parse_root((VECTORS / "shared" / inputs["root"]).read_bytes())
-    version, digest, statements = 0, None, {}
-    for raw in map(decode, [*inputs.get("before", ()), inputs["snapshot"]]):
-        found = verify_snapshot(raw, root=root, now_ms=inputs["now_ms"], at_least_version=version)
-        check_succession(found, version=version, digest=digest, statements=statements)
-        version, digest, statements = found.version, found.digest, found.statement_versions()
-    return {"hub": found.hub, "version": found.version, "agencies": [entry.agency_id for entry in found.all_agencies()]}
-
-
 RUN: dict[str, Callable[[Json], Json]] = {
     "ingest": run_ingest,
     "open": run_open,
     "stub": run_stub,
     "sequence": run_sequence,
     "route": run_route,
-    "directory": run_directory,
 }
 
 
