@@ -38,7 +38,7 @@ def targets(services: Mapping[str, Service]) -> list[dict[str, object]]:
             "labels": {
                 "instance": name,
                 "role": service.arguments[0],
-                "agency": HUB if service.arguments[0] == "router" else name,
+                "agency": name if service.arguments[0] == "site" else HUB,
             },
         }
         for name, service in services.items()
@@ -47,15 +47,16 @@ def targets(services: Mapping[str, Service]) -> list[dict[str, object]]:
 
 @dataclass
 class Monitoring:
-    """The two programs, with their data, logs and configuration in ``folder``."""
+    """The two programs, with their data, logs and configuration (a copy of ``rules``) in ``folder``."""
 
     folder: Path
+    rules: Path = RULES
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
 
     def start(self, services: Mapping[str, Service]) -> None:
         """Starts them on free ports, returns when both are ready. Raises :class:`ServiceNotReady`; call stop() then."""
-        shutil.copytree(RULES, self.folder, dirs_exist_ok=True)
+        shutil.copytree(self.rules, self.folder, dirs_exist_ok=True)
         self.show_targets(services)
         self.addresses = {name: f"127.0.0.1:{_free_port()}" for name in ("alertmanager", "prometheus")}
         _write(self.folder / "alertmanagers" / "stack.json", [{"targets": [self.addresses["alertmanager"]]}])
