@@ -41,7 +41,9 @@ def show(findings: Findings, stack: Stack, report: Path) -> None:
         console = Console(highlight=False, width=LEAST_WIDTH)
     console.rule("Who got what")
     console.print(_matrix(findings.holdings))
-    console.print("c core, p personal, s sensitive; two lines where some events came with more than others\n")
+    console.print(
+        "c core, p personal, s sensitive, a affiliation; two lines where some events came with more than others\n"
+    )
     console.rule("One event on its whole way")
     for number, stop in enumerate(findings.trail, 1):
         console.print(f"\n[bold]{number}. {escape(stop.place)}[/]")

@@ -12,6 +12,7 @@ from hub.catalog.errors import SchemaInvalid, TypeUnknown
 from hub.catalog.event_type import EventType
 from hub.catalog.evolution import check_evolution
 from hub.catalog.frozen import load_shared
+from hub.catalog.nesting import check_nesting
 from hub.catalog.schema import SchemaParser, TypeSchema
 
 _PACKAGED: Final = Path(__file__).resolve().parent.parent / "_schemas"
@@ -47,6 +48,8 @@ class Catalog:
                 )
             present[schema.name] = schema
         types = {name: EventType(schema, _load_history(avro, schema, parser)) for name, schema in present.items()}
+        for schema in present.values():
+            check_nesting(schema)
         _refuse_orphans(avro, parser, code_lists)
         return cls(types, code_lists)
 

@@ -57,6 +57,7 @@ class EventType:
         self.name = schema.name
         self.version = schema.version
         self.compartments = schema.compartments
+        self.needs: Mapping[Compartment, tuple[Compartment, ...]] = MappingProxyType(dict(schema.needs))
         self.fields: Mapping[str, Field] = MappingProxyType(flatten(schema.root))
         self._history = {**history, schema.version: schema}
         self._all = frozenset(schema.compartments)
@@ -143,9 +144,21 @@ class EventType:
         wanted = self.version if version is None else version
         body, doubtful = self._decode(sections, wanted)
         granted = frozenset(sections)
-        if doubtful or wanted != self.version or self._view(granted).doubt(body):
+        if wanted != self.version:
+            self.validate_granted(body, self._seen(granted, wanted))
+        elif doubtful or self._view(granted).doubt(body):
             self.validate_granted(body, granted)
         return body
+
+    def _seen(self, granted: frozenset[Compartment], version: int) -> frozenset[Compartment]:
+        """What a holder of ``granted`` of an event of ``version`` may see of it in the present version.
+
+        A compartment that came later was part of others then: who holds all those that it needs has what is in it.
+        """
+        if version == self.version:
+            return granted
+        later = self._all - set(self._version(version).compartments)
+        return granted | {each for each in later if self.needs.get(each) and granted.issuperset(self.needs[each])}
 
     def _decode(self, sections: Mapping[Compartment, bytes], version: int) -> tuple[dict[str, Any], bool]:
         granted = frozenset(sections)
@@ -161,7 +174,8 @@ class EventType:
             why = str(error) if type(error) is ValueError else type(error).__name__
             raise SectionMalformed(f"{self.name}: a section is malformed: {why}", type=self.name) from None
         if version != self.version:
-            body = upgrade(body, self._history[version].root, self.schema.root, granted)
+            seen = self._seen(granted, version)
+            body = upgrade(body, self._history[version].root, self.schema.root, seen)
         return body, doubtful
 
     def _compile_decoder(self, version: int, granted: frozenset[Compartment]) -> tuple[Decode, tuple[Compartment, ...]]:

@@ -42,6 +42,9 @@ def _compare_types(older: TypeSchema, newer: TypeSchema) -> Iterator[str]:
     if [compartment for compartment in newer.order if compartment in older.order] != list(older.order):
         yield "compartments were taken away or put in another order"
         return
+    for compartment, needed in older.needs.items():
+        if set(needed) - set(newer.needs.get(compartment, ())):
+            yield f"{compartment} needs less than it did: it would be granted without {', '.join(needed)}"
     idle = [compartment for compartment in older.compartments if compartment not in newer.compartments]
     if idle:
         yield f"no field falls in {', '.join(idle)} any more"

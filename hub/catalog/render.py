@@ -40,6 +40,12 @@ def render_type(event_type: EventType) -> str:
         count = sum(1 for field in event_type.fields.values() if field.compartments == (compartment,))
         hidden = event_type.withheld_fields((compartment,))
         lines.append(f"| `{compartment}` | {count} | {_names(hidden)} |")
+    if event_type.needs:
+        lines.append("")
+    lines += [
+        f"`{compartment}` is granted only together with {' and '.join(f'`{each}`' for each in needed)}."
+        for compartment, needed in event_type.needs.items()
+    ]
     lines += [
         "",
         "## Fields",

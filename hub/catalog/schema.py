@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hub.catalog import limits
@@ -25,7 +25,10 @@ _FIELD = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 _TYPE_NAME = re.compile(r"[A-Z][A-Za-z0-9]{1,47}", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9_]{0,47}", re.ASCII)
 _EVENT_KEYS: Final = frozenset(
-    {"type", "name", "namespace", "event", "version", "title", "compartments", "doc", "source", "rules", "fields"}
+    {
+        *("type", "name", "namespace", "event", "version", "title", "doc", "source"),
+        *("compartments", "needs", "rules", "fields"),
+    }
 )
 _RECORD_KEYS: Final = frozenset({"type", "name", "namespace", "doc", "source", "rules", "fields"})
 
@@ -71,6 +74,7 @@ class TypeSchema:
     """One version of an event type as the schema says it.
 
     ``order`` is the schema's ``compartments``, from open to closed; ``compartments`` those that a field falls in.
+    ``needs``: a compartment that is granted with all of these, or not at all.
     """
 
     name: str
@@ -81,6 +85,7 @@ class TypeSchema:
     order: tuple[Compartment, ...]
     compartments: tuple[Compartment, ...]
     root: Record
+    needs: Mapping[Compartment, tuple[Compartment, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,21 @@ class SchemaParser:
         used = {compartment for node in root.fields for compartment in node.compartments}
         # where a shared record's compartment gives way to its parent's, one may be idle
         compartments = tuple(compartment for compartment in self._order if compartment in used)
-        return TypeSchema(name, version, raw["title"], raw["doc"], raw["source"], self._order, compartments, root)
+        needs = self._needs(raw.get("needs", {}), compartments)
+        return TypeSchema(
+            name, version, raw["title"], raw["doc"], raw["source"], self._order, compartments, root, needs
+        )
+
+    def _needs(self, raw: Any, compartments: tuple[Compartment, ...]) -> dict[Compartment, tuple[Compartment, ...]]:
+        self._keys(raw, frozenset(compartments), "needs")
+        needs: dict[Compartment, tuple[Compartment, ...]] = {}
+        for name, others in raw.items():
+            compartment = Compartment(name)
+            earlier = compartments[: compartments.index(compartment)]
+            if not isinstance(others, list) or not others or not set(others) <= set(earlier):
+                raise self._refuse("needs", f"`{name}` needs one or more of {', '.join(earlier) or 'none'}")
+            needs[compartment] = tuple(each for each in earlier if each in others)
+        return needs
 
     def _compartments(self, raw: Any) -> tuple[Compartment, ...]:
         if (

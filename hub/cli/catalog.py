@@ -79,6 +79,7 @@ def _as_json(event_type: EventType) -> dict[str, Any]:
         "title": event_type.schema.title,
         "doc": event_type.schema.doc,
         "compartments": event_type.compartments,
+        "needs": dict(event_type.needs),
         "fields": [
             {
                 "path": field.path,

@@ -11,6 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+from hub.catalog.nesting import without_unmet
 from hub.errors import InvariantError
 from hub.model import AgencyId, Compartment, Decision, Event, Grants, Route
 from hub.policy.agreement import boundaries, ceiling
@@ -111,6 +112,7 @@ class ReleasePolicy:
                 route=route,
                 compartments=self.release.rules(event_type).event_type.compartments,
                 released=released.compartments,
+                needs=self.release.rules(event_type).event_type.needs,
                 now_ms=self._from_ms,
             )
             reasons[recipient] = (released, agreed)
@@ -127,18 +129,24 @@ def agree(
     route: Route,
     compartments: tuple[Compartment, ...],
     released: tuple[Compartment, ...],
+    needs: Mapping[Compartment, tuple[Compartment, ...]],
     now_ms: int,
 ) -> Decision:
-    """What of ``released`` the widest agreement covers. ``compartments`` are the type's. Never raises."""
+    """What of ``released`` the widest agreement covers. ``compartments`` and ``needs`` are the type's. Never raises.
+
+    A compartment that needs another is left out where that one is not granted (docs/adr/0115).
+    """
     agreed = ceiling(
         directory, publisher=publisher, recipient=recipient, route=route, compartments=compartments, now_ms=now_ms
     )
-    return _within(agreed, released) if agreed.allowed else agreed
+    return _within(agreed, released, needs) if agreed.allowed else agreed
 
 
-def _within(agreed: Decision, released: tuple[Compartment, ...]) -> Decision:
+def _within(
+    agreed: Decision, released: tuple[Compartment, ...], needs: Mapping[Compartment, tuple[Compartment, ...]]
+) -> Decision:
     """What both allow, as the agreement's decision."""
-    both = tuple(c for c in agreed.compartments if c in released)
+    both = without_unmet(tuple(c for c in agreed.compartments if c in released), needs)
     if both == agreed.compartments:
         return agreed
     if not both:

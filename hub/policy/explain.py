@@ -167,6 +167,7 @@ def explain(
         compartments=event_type.compartments,
         # What could be granted at all is told even where the release gives nothing.
         released=released.compartments or event_type.compartments,
+        needs=event_type.needs,
         now_ms=now_ms,
     )
     label_fault = ""

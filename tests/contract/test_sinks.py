@@ -178,7 +178,7 @@ async def test_withheld_fields_are_named(bench: Bench) -> None:
             row = connection.execute("SELECT withheld, firearm_serial_raw FROM trace_request").fetchone()
             shown = connection.execute("SELECT firearm_serial_raw FROM trace_request_shown").fetchone()
         connection.close()
-        assert (row, shown) == (("personal sensitive", None), ("[withheld]",))
+        assert (row, shown) == (("personal sensitive affiliation", None), ("[withheld]",))
         return
     if isinstance(bench, WebhookBench):
         text = next(iter(bench.receiver.accepted.values())).decode()
@@ -186,7 +186,7 @@ async def test_withheld_fields_are_named(bench: Bench) -> None:
         assert isinstance(bench, JsonlBench)
         text = bench.text()
     document = json.loads(text)
-    assert document["withheld"] == ["personal", "sensitive"]
+    assert document["withheld"] == ["personal", "sensitive", "affiliation"]
     assert "firearm.serial_raw" in document["withheld_fields"]
     assert "serial_raw" not in document["body"]["firearm"]
 

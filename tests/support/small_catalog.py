@@ -32,6 +32,7 @@ class SmallType:
     compartments: tuple[Compartment, ...]
     fields: Mapping[str, SmallField]
     version: int = 1
+    needs: Mapping[Compartment, tuple[Compartment, ...]] = field(default_factory=dict)
 
 
 class SmallCatalog:

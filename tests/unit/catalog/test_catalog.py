@@ -92,7 +92,6 @@ def test_serial_numbers_and_case_numbers_are_sensitive(event_type: EventType) ->
             "other_numbers",
             "case_ref",
             "originator_case_ref",
-            "gang",
             "docket",
         }:
             assert field.compartments == (Compartment("sensitive"),), field.path

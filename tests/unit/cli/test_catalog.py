@@ -48,7 +48,7 @@ def test_list_and_show(capsys: pytest.CaptureFixture[str]) -> None:
     assert fields["firearm.serial_raw"]["compartments"] == ["sensitive"]
     assert fields["possessor.names"]["personal"] is True
     assert run(["catalog", "show", "trace.request", "--avro", "personal"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "cgi.trace_request.v1.personal.body"
+    assert json.loads(capsys.readouterr().out)["name"] == "cgi.trace_request.v2.personal.body"
     assert run(["catalog", "show", "trace.request", "--json-schema"]) == 0
     assert json.loads(capsys.readouterr().out)["title"] == "TraceRequest"
     assert run(["catalog", "show", "trace.request", "--avro", "secret"]) == 2

@@ -65,10 +65,17 @@ def test_an_error_is_one_line(failing: dict, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "error: config.invalid: no such file (file=site.toml, key=kafka.ca)\n"
 
 
-def test_a_bug_shows_its_traceback(failing: dict, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_shows_where_and_not_what_it_quotes(
+    failing: dict, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     failing["what"] = ZeroDivisionError("oops")
     assert main.run(["fail"]) == 4
-    assert "Traceback" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "ZeroDivisionError\n  at hub/cli/main.py" in shown
+    assert "oops" not in shown
+    monkeypatch.setenv("CGI_HUB_UNSAFE_TRACEBACK", "1")
+    assert main.run(["fail"]) == 4
+    assert "ZeroDivisionError: oops" in capsys.readouterr().err
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,17 +10,18 @@ import pytest
 
 from hub.adapters.sqlite_inbox import SqliteInbox
 from hub.client.inbox import InboxCommit, RejectedRecord
-from hub.model import HUB, AgencyId, Compartment, Route
+from hub.model import HUB, AgencyId, Route
 from hub.trust.directory import Directory
 from hub.trust.seal import Draft, Group, Sealer
 from hub.trust.verify import FlushCache, verify_ingest
 from tests.support.command import hub
 from tests.support.deployment import Deployment
-from tests.support.samples import sample_event, sample_sections
+from tests.support.samples import catalog, sample_event, sample_sections
 from tests.unit.cli.test_site import deployment as deployment  # the fixture
 
 ATF, JCF = AgencyId("ATF"), AgencyId("JCF")
-COMPARTMENTS = tuple(Compartment(name) for name in ("core", "personal", "sensitive"))
+TRACE = catalog().get("trace.request")
+COMPARTMENTS = TRACE.compartments
 AT_MS = 1_796_000_000_000
 EVENT_ID = bytes.fromhex("0192a000000070008000000000000001")
 
@@ -38,7 +39,7 @@ def sealed(deployment: Deployment) -> bytes:
         previous={},
     )
     event = sample_event("trace.request")
-    route = Route("trace.request", 1, event.handling, event.priority, event.purpose)
+    route = Route("trace.request", TRACE.version, event.handling, event.priority, event.purpose)
     expires = world.now_ms + 10**9
     draft = Draft(EVENT_ID, world.now_ms, b"c" * 16, None, expires, sample_sections("trace.request"))  # type: ignore[arg-type]
     group = Group(route, COMPARTMENTS, ((ATF, COMPARTMENTS),), [draft])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from hub.client.receive import Received, Receiver, UnsafeEverything
-from hub.model import HUB, Compartment, Route, parse_handling
+from hub.model import HUB, Route, parse_handling
 from hub.ports import IncomingRecord
 from hub.trust.replay import EventIds
 from hub.trust.seal import Draft, Group, Sealer
@@ -17,7 +17,8 @@ from tests.support.authority import NOW_MS
 from tests.support.samples import catalog, sample_event, sample_sections
 from tests.support.sites import ATF, JCF, Net
 
-COMPARTMENTS = tuple(Compartment(name) for name in ("core", "personal", "sensitive"))
+TRACE = catalog().get("trace.request")
+COMPARTMENTS = TRACE.compartments
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def draft(number: int) -> Draft:
 
 def deliver(net: Net, sealer: Sealer, *drafts: Draft) -> bytes:
     event = sample_event("trace.request")
-    route = Route("trace.request", 1, parse_handling("TLP:AMBER"), event.priority, event.purpose)
+    route = Route("trace.request", TRACE.version, parse_handling("TLP:AMBER"), event.priority, event.purpose)
     [record] = sealer.seal([Group(route, COMPARTMENTS, ((ATF, COMPARTMENTS),), drafts)], now_ms=NOW_MS).records
     bundle = verify_ingest(
         record.value,

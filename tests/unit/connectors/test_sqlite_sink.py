@@ -78,7 +78,7 @@ async def test_more_compartments_replace_fewer_and_not_the_other_way(tmp_path: P
         path = tmp_path / f"{events[0].withheld}.db"
         await store(path, *events)
         (row,) = rows(path, "trace_request")
-        assert (row["granted"], row["withheld"]) == ("core personal sensitive", "")
+        assert (row["granted"], row["withheld"]) == ("core personal sensitive affiliation", "")
         assert row["firearm_serial_raw"] == whole.body["firearm"]["serial_raw"]
 
 

@@ -60,7 +60,7 @@ async def test_a_register_arrives_whole_where_it_may_and_in_part_where_it_may_no
     named = table(tmp_path / "atf.db", "SELECT possessor_names FROM trace_request WHERE possessor_names IS NOT NULL")
     assert len(named) > ROWS / 2
     hidden = table(tmp_path / "cc.db", "SELECT DISTINCT possessor_names, withheld FROM trace_request_shown")
-    assert hidden == [("[withheld]", "personal sensitive")]
+    assert hidden == [("[withheld]", "personal sensitive affiliation")]
     serials = [row[0] for row in table(tmp_path / "atf.db", "SELECT firearm_serial_raw FROM trace_request") if row[0]]
     assert any(serial != serial.strip() for serial in serials)
 

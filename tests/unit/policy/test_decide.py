@@ -14,6 +14,7 @@ from hub.policy.handling import HandlingLoosened
 from hub.policy.release import parse_release
 from hub.policy.source import PolicyInvalid
 from tests.support.authority import NOW_MS, World
+from tests.support.samples import catalog, sample_event
 from tests.support.small_catalog import SMALL_CATALOG, an_event, firearm_body
 
 JCF, ATF, RSS, NCA = AgencyId("JCF"), AgencyId("ATF"), AgencyId("RSS"), AgencyId("NCA")
@@ -150,3 +151,16 @@ def test_remembered_decisions_take_microseconds(policy: ReleasePolicy, world: Wo
     ask = timeit.Timer(lambda: policy.grants(event, NOTICE, directory, NOW_MS), timer=time.process_time)
     took = min(ask.repeat(number=2000, repeat=5)) / 2000
     assert took < 50e-6  # 3 us on an idle machine
+
+
+def test_a_compartment_that_needs_another_goes_without_it() -> None:
+    """docs/adr/0115: who may have the sensitive part and not the persons learns of no gang, and of no person."""
+    world = World.of("JCF", "ATF", "RSS")
+    everything = ["core", "personal", "sensitive", "affiliation"]
+    for recipient in ("ATF", "RSS"):
+        world.agree("JCF", recipient, "seizure.report", compartments=everything)
+    rules = RULES.replace("firearm.notice", "seizure.report").replace("    when: {field: kind, equals: STOLEN}\n", "")
+    policy = ReleasePolicy(parse_release(rules, catalog()), JCF)
+    event, directory = sample_event("seizure.report"), world.directory()
+    found = policy.grants(event, catalog().get("seizure.report"), directory, NOW_MS)
+    assert found == ((ATF, tuple(everything)), (RSS, ("core", "sensitive")))
