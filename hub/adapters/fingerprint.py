@@ -7,15 +7,20 @@ misheard is mostly told from another key. Why twelve words are enough: docs/adr/
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 from mnemonic import Mnemonic
 
 from hub.errors import RejectedError
+from hub.trust.root import Root
+from hub.trust.signed_json import encode_json
 
 LANGUAGES: Final = ("english", "french", "spanish")
 WORDS: Final = 12
@@ -51,6 +56,25 @@ def fingerprint_words(key_id: bytes, language: str = "english") -> tuple[str, ..
     if len(key_id) < _LEAST:
         raise ValueError("a key id of 32 bytes is wanted")
     return tuple(unicodedata.normalize("NFC", _list(language).to_mnemonic(key_id[:_BYTES])).split())
+
+
+def root_id(root: Root) -> bytes:
+    """What the fingerprint of a root is made from: hub, version, threshold, the custodians' keys and the operator's."""
+    said = encode_json(
+        {
+            "hub": root.hub,
+            "version": root.version,
+            "threshold": root.threshold,
+            "custodians": sorted(custodian.key.key_id.hex() for custodian in root.custodians),
+            "online": sorted(key.key_id.hex() for key in root.online),
+        }
+    )
+    return hashlib.sha256(b"cgi-hub/v1/root-id\0" + said).digest()
+
+
+def certificate_id(pem: bytes) -> bytes:
+    """What the fingerprint of a CA is made from: SHA-256 of its certificate. Raises ``ValueError``."""
+    return x509.load_pem_x509_certificate(pem).fingerprint(SHA256())
 
 
 def hear_words(key_id: bytes, told: str) -> Heard:

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hub.adapters.credentials import forbidden_bits
+from hub.adapters.key_files import replace_secret
 from hub.errors import ConfigError, HubError
 from hub.log_words import say
 from hub.trust.keys import PassphraseSource, encode_derivation, parse_derivation
@@ -92,6 +93,19 @@ def encode_tls_key(key: ec.EllipticCurvePrivateKey, file_key: FileKey | None) ->
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(file_key.pem_password()))
     return DERIVATION + encode_derivation(file_key.derivation) + b"\n" + encrypted
+
+
+def encrypt_tls_key(path: Path, passphrase: PassphraseSource | None, file_key: FileKey) -> None:
+    """Encrypt a private key's file with ``file_key``, in its place. Raises as :meth:`TlsFiles.check` does."""
+    key = load_tls_key(path, passphrase)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TlsFileInvalid("not a key on an elliptic curve: encrypt it with its own tool (PKCS #8)", file=path)
+    replace_secret(path, encode_tls_key(key, file_key))
+
+
+def is_pem(path: Path) -> bool:
+    """Whether a private key's file is in PEM. Raises :class:`TlsFileInvalid` where it cannot be read."""
+    return b"-----BEGIN " in _read(path)
 
 
 def is_encrypted(path: Path) -> bool:

@@ -28,6 +28,8 @@ EXIT_INVARIANT: Final = 4
 EXIT_INTERRUPTED: Final = 130
 
 GROUPS: Final[dict[str, tuple[str, str]]] = {
+    "agency": ("hub.cli.agency", "An agency's own keys: make, enrol, look after, replace."),
+    "agreement": ("hub.cli.agreement", "What two agencies agree on: draft, check, show, compare, sign."),
     "broker": ("hub.cli.broker", "The Kafka of this machine: topics, access rules, certificates."),
     "catalog": ("hub.cli.catalog", "Event types: show, check, render."),
     "directory": ("hub.cli.directory", "The signed list of agencies, keys and agreements."),
