@@ -72,6 +72,26 @@ class AgreementDiff:
         }
 
 
+_VERDICTS: Final = {
+    Effect.NONE: "In effect nothing changes.",
+    Effect.WIDENS: "Taken together it only widens what may be shared.",
+    Effect.NARROWS: "Taken together it only narrows what may be shared.",
+    Effect.BOTH: "Taken together it widens something and narrows something.",
+}
+
+
+def diff_words(found: AgreementDiff) -> list[str]:
+    """The changes, a line each, and the verdict on the whole."""
+    if found.same:
+        return ["The two are the same."]
+    marks = {Effect.NONE: "", Effect.WIDENS: "WIDENS", Effect.NARROWS: "NARROWS", Effect.BOTH: "BOTH"}
+    lines = []
+    for change in found.changes:
+        where = ", ".join(part for part in (change.clause, change.field) if part)
+        lines.append(f"{marks[change.effect]:<8} {where}: {change.text}")
+    return [*lines, _VERDICTS[found.effect]]
+
+
 def diff_agreements(before: AgreementDocument | None, after: AgreementDocument) -> AgreementDiff:
     """What ``after`` changes. Without a ``before`` all of it is new: nothing was allowed."""
     if before is None:

@@ -92,7 +92,8 @@ def render_draft(document: AgreementDocument, catalog: CatalogLike, *, mou: str 
         "# Read docs/guides/agreements.md beside it. `hub agreement check` says what is wrong or doubtful.",
         "",
         f"agreement: {document.slug}",
-        f"version: {document.version}             # each version that is signed has the next number",
+        "# Each version that is signed has the next number.",
+        f"version: {document.version}",
         *([] if document.hub == "HUB" else [f"hub: {document.hub}"]),
         f"title: {_quoted(document.title)}",
         "# The memorandum that this carries out: its title, date, number, article.",
@@ -105,39 +106,44 @@ def render_draft(document: AgreementDocument, catalog: CatalogLike, *, mou: str 
         "# One clause covers an event by itself; two are never added up.",
         "clauses:",
     ]
-    for clause in document.clauses:
-        lines += _render_clause(clause, catalog)
-    return "\n".join(lines) + "\n"
+    for number, clause in enumerate(document.clauses):
+        told = _render_clause(clause, catalog)
+        lines += told if number == 0 else [line for line in told if not line.startswith(_SAID_ONCE)]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+_SAID_ONCE: Final = "    # "
+"""How a line begins that explains a field: the first clause has them. What a clause's types have is said in each."""
 
 
 def _render_clause(clause: Clause, catalog: CatalogLike) -> list[str]:
     known = catalog.names()
+    purposes = [purpose.value for purpose in Purpose if purpose is not Purpose.HUB_OPERATION]
     return [
         f"  - from: {clause.originator}",
         f"    to: {clause.recipient}",
         "    # Which event types (docs/catalog/):",
         f"    types: [{listed(clause.event_types)}]",
-        "    # Which groups of fields; each is sealed by itself. The types have:",
+        "    # Which groups of fields; each is sealed by itself. Each type has these:",
         *(
-            f"    #   {name}: {', '.join(catalog.get(name).compartments) if name in known else 'not in this catalog'}"
+            f"    #- {name}: {', '.join(catalog.get(name).compartments) if name in known else 'not in this catalog'}"
             for name in sorted(clause.event_types)
         ),
         f"    compartments: [{listed(clause.compartments)}]",
-        "    # What the recipient may use it for, of: " + ", ".join(p.value for p in Purpose if p is not _OF_THE_HUB),
+        "    # What the recipient may use it for, of",
+        f"    # {', '.join(purposes[:4])},",
+        f"    # {', '.join(purposes[4:])}:",
         f"    purposes: [{listed(clause.purposes)}]",
         "    # The highest handling that may travel: TLP:CLEAR, GREEN, AMBER, AMBER+STRICT, RED; with a SIENA code",
         '    # ("TLP:AMBER H2") events that have one may travel too, up to it.',
         f"    max_handling: {clause.max_handling}",
         "    # What the recipient may do with it next:",
-        *(f"    #   {rule.name}: {words}" for rule, words in ONWARD_WORDS.items()),
+        *(f"    # {rule.name}: {words}" for rule, words in ONWARD_WORDS.items()),
         f"    onward_sharing: {clause.onward.name}",
-        "    # Days after its receipt on which the recipient deletes an event.",
+        "    # Within how many days of its receipt the recipient deletes an event:",
         f"    retention_days: {clause.retention_days}",
         "",
     ]
-
-
-_OF_THE_HUB: Final = Purpose.HUB_OPERATION
 
 
 def _quoted(text: str) -> str:

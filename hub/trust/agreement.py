@@ -32,6 +32,8 @@ AGREEMENT_KIND: Final = "cgi-hub/v1/agreement"
 MAX_AGREEMENT: Final = 256 * 1024
 """Bytes of an agreement's document."""
 MAX_CLAUSES: Final = 64
+LAST_END_MS: Final = 253_370_764_800_000
+"""The end of the year 9998: whatever outlives an agreement by some days has a date too."""
 MAX_RETENTION_DAYS: Final = 36_525
 """A hundred years."""
 
@@ -148,6 +150,8 @@ def _document_fault(document: AgreementDocument) -> str | None:
         return f"{document.hub} is the hub: it receives nothing, and needs no agreement for its notices"
     if document.not_before_ms >= document.not_after_ms:
         return "it never holds: not_before is not before not_after"
+    if document.not_before_ms < 0 or document.not_after_ms > LAST_END_MS:
+        return "it begins before 1970 or ends after 9998"
     if not 1 <= len(document.clauses) <= MAX_CLAUSES:
         return f"it has 1 to {MAX_CLAUSES} clauses"
     return None
