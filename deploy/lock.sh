@@ -18,7 +18,7 @@ compile() {
         --python-version 3.11 --upgrade "$@"
 }
 compile pyproject.toml --output-file requirements/runtime.txt
-compile pyproject.toml --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
+compile pyproject.toml --group dev --extra traces --constraint requirements/runtime.txt --output-file requirements/dev.txt
 sed -n 's/^\(uv==[^ ;\\]*\).*/\1/p' requirements/dev.txt >requirements/bootstrap.in
 compile requirements/bootstrap.in --output-file requirements/bootstrap.txt
 printf '%s\n' 'hatchling' >requirements/build.in
