@@ -38,6 +38,9 @@ GaugeName = Literal[
     "cgi_outbox_records",
     "cgi_outbox_bytes",
     "cgi_outbox_oldest_age_seconds",
+    "cgi_outbox_waiting_events",
+    "cgi_outbox_waiting_bytes",
+    "cgi_outbox_waiting_age_seconds",
     "cgi_lag_records",
     "cgi_lag_events",
     "cgi_lag_seconds",
@@ -52,6 +55,10 @@ GaugeName = Literal[
     "cgi_subscriptions",
     "cgi_last_event_timestamp_seconds",
     "cgi_clock_timestamp_seconds",
+    "cgi_clock_skew_seconds",
+    "cgi_named_directory_version",
+    "cgi_held_partitions",
+    "cgi_kem_keys",
     "cgi_progress_timestamp_seconds",
     "cgi_ready",
     "cgi_build_info",
@@ -111,7 +118,8 @@ CODE: Final = Label("code", "the code of the error (docs/spec/errors.md)")
 OUTCOME: Final = _closed(
     "outcome",
     "what became of it",
-    "published",  # Publisher: durable in the outbox
+    "published",  # Publisher: sealed, and durable in the outbox
+    "waiting",  # Publisher: durable in the outbox, and not sealed yet; counted again as published or rejected
     "duplicate",  # Publisher: the source's key was seen before; Subscriber: the sequence number was
     "rejected",  # Publisher: refused before it was sealed
     "sent",  # Publisher: acknowledged by Kafka
@@ -130,7 +138,7 @@ SOURCE: Final = Label("source", "the source's name in the configuration", limit=
 OPERATION: Final = _closed(
     "operation",
     "what was tried",
-    *("poll", "produce", "commit", "directory", "route", "open", "sink", "outbox", "start", "figures"),
+    *("poll", "produce", "commit", "directory", "route", "open", "sink", "outbox", "clock", "start", "figures"),
 )
 GROUP: Final = Label("group", "the consumer group; empty for a topic that no group has ever read")
 BROKER: Final = Label("broker", "the node's id", limit=64)
@@ -187,6 +195,13 @@ _DECLARED: Final = (
     Metric("cgi_outbox_records", "gauge", "Records in the outbox that Kafka has not acknowledged."),
     Metric("cgi_outbox_bytes", "gauge", "Their bytes."),
     Metric("cgi_outbox_oldest_age_seconds", "gauge", "Age of the oldest of them; 0 when there is none."),
+    Metric(
+        "cgi_outbox_waiting_events",
+        "gauge",
+        "Events in the outbox that are not sealed: there is no valid directory, or the clock is far ahead.",
+    ),
+    Metric("cgi_outbox_waiting_bytes", "gauge", "Their bytes, in the clear."),
+    Metric("cgi_outbox_waiting_age_seconds", "gauge", "Age of the oldest of them; 0 when there is none."),
     Metric("cgi_lag_records", "gauge", "Records on the topic that this process has not yet read.", (TOPIC,)),
     Metric(
         "cgi_lag_events",
@@ -234,6 +249,24 @@ _DECLARED: Final = (
         (_closed("certificate", "which", "client", "ca"),),
     ),
     Metric("cgi_directory_version", "gauge", "Version of the directory in use."),
+    Metric(
+        "cgi_named_directory_version",
+        "gauge",
+        "The highest version of the directory that a flush of the publisher has named to this process.",
+        (PUBLISHER,),
+    ),
+    Metric(
+        "cgi_held_partitions",
+        "gauge",
+        "Partitions whose next record waits: for a newer directory, or for a key.",
+        (CODE,),
+    ),
+    Metric(
+        "cgi_kem_keys",
+        "gauge",
+        "This site's KEM keys: at hand; listed in the directory without being at hand.",
+        (_closed("state", "whether the private half is here", "held", "absent"),),
+    ),
     Metric("cgi_directory_age_seconds", "gauge", "Time since the directory in use was issued."),
     Metric("cgi_directory_expiry_timestamp_seconds", "gauge", "When the directory in use ends."),
     Metric(
@@ -244,6 +277,11 @@ _DECLARED: Final = (
     ),
     # --- the process
     Metric("cgi_clock_timestamp_seconds", "gauge", "What this process's clock says at the moment of the scrape."),
+    Metric(
+        "cgi_clock_skew_seconds",
+        "gauge",
+        "How far this process's clock is ahead of the broker's, by its acknowledgements; below 0: behind.",
+    ),
     Metric(
         "cgi_progress_timestamp_seconds",
         "gauge",

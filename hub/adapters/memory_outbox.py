@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
-from hub.client.outbox import Depth, OutboxCommit, SourceKey, StoredRecord
+from hub.client.outbox import (
+    REFUSED_KEPT,
+    Depth,
+    LateRefusal,
+    OutboxCommit,
+    SourceKey,
+    StoredRecord,
+    WaitingEvent,
+)
 from hub.client.store import StoreForeign, StoreFull, StoreInUse
 from hub.errors import HubError, InvariantError
-from hub.model import AgencyId
+from hub.model import AgencyId, EventId
 
 
 class OutboxMemory:
@@ -20,6 +29,8 @@ class OutboxMemory:
         self.records: list[StoredRecord] = []
         self.sequences: dict[AgencyId, tuple[bytes, int]] = {}
         self.keys: dict[bytes, SourceKey] = {}
+        self.waiting: list[WaitingEvent] = []
+        self.refused: dict[EventId, LateRefusal] = {}
         self.position = 0
         self.owner: object | None = None
 
@@ -62,9 +73,20 @@ class MemoryOutbox:
         memory = self._opened()
         if self._failures:
             raise self._failures.pop(0)
-        size = sum(len(record.value) for record in transaction.records) + self.depth().bytes
+        kept = [waiting for waiting in memory.waiting if waiting.position > transaction.sealed_through]
+        values = [record.value for record in transaction.records]
+        values += [waiting.value for waiting in (*kept, *transaction.waiting)]
+        size = sum(map(len, values)) + self.depth().bytes
         if self._max_bytes is not None and size > self._max_bytes:
             raise StoreFull("no space left for the outbox")
+        memory.waiting = kept
+        for waiting in transaction.waiting:
+            memory.position += 1
+            memory.waiting.append(replace(waiting, position=memory.position, stored_at_ms=transaction.now_ms))
+        for refusal in transaction.refused:
+            memory.refused.setdefault(refusal.event_id, refusal)
+        while len(memory.refused) > REFUSED_KEPT:
+            del memory.refused[next(iter(memory.refused))]
         for new in transaction.records:
             memory.position += 1
             memory.records.append(
@@ -89,13 +111,33 @@ class MemoryOutbox:
         memory = self._opened()
         memory.records = [record for record in memory.records if record.position > through]
 
+    def read_waiting(self, *, max_events: int, max_bytes: int) -> Sequence[WaitingEvent]:
+        taken: list[WaitingEvent] = []
+        size = 0
+        for waiting in self._opened().waiting[:max_events]:
+            size += len(waiting.value)
+            if taken and size > max_bytes:
+                break
+            taken.append(waiting)
+        return taken
+
+    def find_waiting(self, keys: Collection[bytes]) -> Mapping[bytes, WaitingEvent]:
+        wanted = set(keys)
+        return {w.key: replace(w, value=b"") for w in self._opened().waiting if w.key is not None and w.key in wanted}
+
+    def refused(self, limit: int) -> Sequence[LateRefusal]:
+        return list(reversed(self._opened().refused.values()))[:limit]
+
     def depth(self) -> Depth:
-        records = self._opened().records
+        records, waiting = self._opened().records, self._opened().waiting
         return Depth(
             len(records),
             sum(record.events for record in records),
             sum(len(record.value) for record in records),
             records[0].stored_at_ms if records else None,
+            len(waiting),
+            sum(len(one.value) for one in waiting),
+            waiting[0].stored_at_ms if waiting else None,
         )
 
     def forget_keys(self, before_ms: int) -> int:

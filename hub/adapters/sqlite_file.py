@@ -100,10 +100,14 @@ class SqliteFile:
             yield connection
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """BEGIN IMMEDIATE ... COMMIT, or ROLLBACK when anything is raised. Durable when it is left."""
+    def transaction(self, *, secure_delete: bool = False) -> Iterator[sqlite3.Connection]:
+        """BEGIN IMMEDIATE ... COMMIT, or ROLLBACK when anything is raised. Durable when it is left.
+
+        ``secure_delete``: what is deleted or moved in it is overwritten with zeros (SQLite, "PRAGMA secure_delete").
+        """
         connection = self.connection
         with self._errors():
+            connection.execute(f"PRAGMA secure_delete={'ON' if secure_delete else 'OFF'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -112,6 +116,12 @@ class SqliteFile:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def truncate_log(self) -> bool:
+        """Write the write-ahead log back and cut it to nothing; False where a reader holds it now: try again."""
+        with self.reading() as connection:
+            busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     @contextmanager
     def unsynced_transaction(self) -> Iterator[sqlite3.Connection]:

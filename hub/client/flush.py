@@ -12,10 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hub.client.outbox import Depth, NewRecord, Outbox, OutboxCommit, SourceKey, StoredRecord
+from hub.client.outbox import (
+    Depth,
+    LateRefusal,
+    NewRecord,
+    Outbox,
+    OutboxCommit,
+    SourceKey,
+    StoredRecord,
+    WaitingEvent,
+)
 from hub.client.prepare import Prepared
 from hub.client.published import EventIdRepeated, Published
 from hub.client.store import StoreFull, StoreUnavailable
+from hub.client.waiting import encode_waiting, late_refusal
 from hub.errors import RejectedError, UnavailableError
 from hub.model import AgencyId, Compartment, EventId, EventRef, Grants, Route, new_event_id, parse_handling
 from hub.policy.handling import check_not_loosened
@@ -55,6 +65,35 @@ class _Plan:
     outcomes: list[Outcome]
     lanes: dict[tuple[Route, tuple[Compartment, ...], Grants], list[Draft]]
     keys: dict[bytes, SourceKey]
+
+
+def _duplicate(earlier: SourceKey | WaitingEvent) -> Published:
+    waits = isinstance(earlier, WaitingEvent)
+    recipients = () if isinstance(earlier, WaitingEvent) else earlier.recipients
+    return Published(earlier.event_id, earlier.published_at_ms, recipients, duplicate=True, waiting=waits)
+
+
+def _waiting(prepared: Prepared, published_ms: int) -> WaitingEvent:
+    event = prepared.event
+    published_at_ms = published_ms if event.published_at_ms is None else event.published_at_ms
+    return WaitingEvent(
+        event.event_id or new_event_id(published_at_ms, os.urandom(10)),
+        published_at_ms,
+        event.event_type,
+        str(event.handling),
+        prepared.key,
+        prepared.content,
+        encode_waiting(event, only=prepared.only, source_key=prepared.source_key),
+    )
+
+
+def _late_refusals(events: Sequence[Prepared], outcomes: Sequence[Outcome], now_ms: int) -> list[LateRefusal]:
+    """Notes about those of ``events`` that waited and are refused now."""
+    return [
+        late_refusal(prepared.waiting, prepared.source_key, outcome, now_ms=now_ms)
+        for prepared, outcome in zip(events, outcomes, strict=True)
+        if prepared.waiting is not None and isinstance(outcome, RejectedError)
+    ]
 
 
 class FlushWriter:
@@ -102,24 +141,76 @@ class FlushWriter:
             "last_numbers": dict(self._stored_numbers),
         }
 
-    def write(self, events: Sequence[Prepared], *, directory: Directory, now_ms: int) -> Written:
+    def write(
+        self,
+        events: Sequence[Prepared],
+        *,
+        directory: Directory,
+        now_ms: int,
+        through: int = 0,
+        refused: Sequence[LateRefusal] = (),
+    ) -> Written:
         """Seal and store. On return every ``Published`` is durable.
+
+        ``through``: the position of the last of these events that waited in the outbox: all up to it leave the queue in
+        the same transaction, those that were ``refused`` among them.
 
         Raises ``UnavailableError``: none of it is stored, and the next call begins a new instance.
         """
         self._check_pause()
         try:
             plan = self._plan(events)
+            late = (*refused, *_late_refusals(events, plan.outcomes, now_ms))
             if not plan.lanes:
+                if through:
+                    self._outbox.commit(OutboxCommit(b"", (), {}, (), now_ms, sealed_through=through, refused=late))
                 return Written(tuple(plan.outcomes), (), 0.0, self._outbox.depth())
             began = time.perf_counter()
             sealed = self._seal(plan, directory, now_ms)
             seconds = time.perf_counter() - began
-            records = self._store(sealed, plan, now_ms)
+            records = self._store(sealed, plan, now_ms, through=through, refused=late)
         except RejectedError as error:
-            return self._write_apart(events, error, directory, now_ms)
+            return self._write_apart(events, error, directory, now_ms, through=through, refused=refused)
         sizes = tuple((record.events, len(record.value)) for record in records)
         return Written(tuple(plan.outcomes), sizes, seconds, self._outbox.depth())
+
+    def hold(self, events: Sequence[Prepared], *, now_ms: int, published_ms: int) -> Written:
+        """Store events in the clear, in their order, to be sealed later. On return every ``Published`` is durable.
+
+        ``published_ms`` becomes the time of publication of those that have none. Raises ``UnavailableError``: none of
+        it is stored.
+        """
+        keys = {prepared.key for prepared in events if prepared.key is not None}
+        earlier: dict[bytes, SourceKey | WaitingEvent] = {**self._outbox.find_keys(keys)} if keys else {}
+        if keys:
+            earlier.update(self._outbox.find_waiting(keys))  # they came after what is sealed
+        outcomes: list[Outcome] = []
+        new: list[WaitingEvent] = []
+        for prepared in events:
+            before = None if prepared.key is None else earlier.get(prepared.key)
+            if before is not None and before.content == prepared.content:
+                outcomes.append(_duplicate(before))
+                continue
+            amends = None
+            if before is not None:
+                try:
+                    check_not_loosened(prepared.route.handling, parse_handling(before.handling))
+                except RejectedError as error:
+                    outcomes.append(error)
+                    continue
+                amends = EventRef(self._agency, before.event_id)
+            waiting = _waiting(prepared, published_ms)
+            new.append(waiting)
+            if prepared.key is not None:
+                earlier[prepared.key] = waiting
+            outcomes.append(Published(waiting.event_id, waiting.published_at_ms, (), amends=amends, waiting=True))
+        if new:
+            self._outbox.commit(OutboxCommit(b"", (), {}, (), now_ms, waiting=new))
+        return Written(tuple(outcomes), (), 0.0, self._outbox.depth())
+
+    def waiting(self, *, max_events: int, max_bytes: int) -> Sequence[WaitingEvent]:
+        """The oldest events that are not sealed yet."""
+        return self._outbox.read_waiting(max_events=max_events, max_bytes=max_bytes)
 
     def heartbeat(self, *, directory: Directory, now_ms: int) -> Depth:
         """Store a heartbeat for every active agency that was ever written to. Raises ``UnavailableError``."""
@@ -152,9 +243,7 @@ class FlushWriter:
         for place, prepared in enumerate(events):
             earlier = known.get(prepared.key) if prepared.key is not None else None
             if earlier is not None and earlier.content == prepared.content:
-                plan.outcomes.append(
-                    Published(earlier.event_id, earlier.published_at_ms, earlier.recipients, duplicate=True)
-                )
+                plan.outcomes.append(_duplicate(earlier))
                 continue
             if earlier is not None:
                 try:
@@ -218,7 +307,15 @@ class FlushWriter:
             self._throw_away()
             raise
 
-    def _store(self, sealed: SealedFlush, plan: _Plan, now_ms: int) -> Sequence[NewRecord]:
+    def _store(
+        self,
+        sealed: SealedFlush,
+        plan: _Plan,
+        now_ms: int,
+        *,
+        through: int = 0,
+        refused: Sequence[LateRefusal] = (),
+    ) -> Sequence[NewRecord]:
         types = {draft.event_id: lane[0].event_type for lane, drafts in plan.lanes.items() for draft in drafts}
         records = [
             NewRecord(
@@ -233,7 +330,12 @@ class FlushWriter:
             agency: number for agency, number in sealed.sequences.items() if self._stored_numbers.get(agency) != number
         }
         try:
-            self._outbox.commit(OutboxCommit(records[0].key, records, changed, tuple(plan.keys.values()), now_ms))
+            keys = tuple(plan.keys.values())
+            self._outbox.commit(
+                OutboxCommit(
+                    records[0].key, records, changed, keys, now_ms, sealed_through=through, refused=tuple(refused)
+                )
+            )
         except BaseException as error:
             used = self._sealer_used
             self._throw_away()
@@ -245,17 +347,36 @@ class FlushWriter:
         return records
 
     def _write_apart(
-        self, events: Sequence[Prepared], error: RejectedError, directory: Directory, now_ms: int
+        self,
+        events: Sequence[Prepared],
+        error: RejectedError,
+        directory: Directory,
+        now_ms: int,
+        *,
+        through: int,
+        refused: Sequence[LateRefusal],
     ) -> Written:
         """The Sealer refused something in the flush: each event on its own, so that only the culprit is refused."""
         if len(events) == 1:
+            if through:
+                late = (*refused, *_late_refusals(events, [error], now_ms))
+                self._outbox.commit(OutboxCommit(b"", (), {}, (), now_ms, sealed_through=through, refused=late))
             return Written((error,), (), 0.0, self._outbox.depth())
-        parts = [self.write([prepared], directory=directory, now_ms=now_ms) for prepared in events]
+        parts = []
+        for prepared in events:
+            place = 0 if prepared.waiting is None else prepared.waiting.position
+            parts.append(
+                self.write(
+                    [prepared], directory=directory, now_ms=now_ms, through=place, refused=refused if place else ()
+                )
+            )
+        if through:  # those behind the last of them that were refused before
+            self._outbox.commit(OutboxCommit(b"", (), {}, (), now_ms, sealed_through=through))
         return Written(
             tuple(outcome for part in parts for outcome in part.outcomes),
             tuple(bundle for part in parts for bundle in part.bundles),
             sum(part.seal_seconds for part in parts),
-            parts[-1].depth,
+            self._outbox.depth(),
         )
 
     # --- the Sealer, and what it must not do too often ----------------------------------------------------------------

@@ -27,13 +27,15 @@ class PublisherLimits:
     intake_events: int = 4 * wire.EVENTS_A_FLUSH
     """Events that wait to be sealed; more callers than that wait in publish()."""
     outbox_bytes: int = 2 * 1024**3
-    """Sealed bytes that may wait for Kafka; beyond them publish() waits, then raises ``OutboxFull``."""
+    """Bytes that may wait for Kafka, and to be sealed; beyond them publish() waits, then raises ``OutboxFull``."""
     full_wait: float = 5.0
     """How long publish() waits for room in the outbox. 0: not at all."""
     heartbeat: float = 30.0
     """Between heartbeats. 0: none."""
     drain: float = 10.0
     """On a clean stop, how long the outbox may take to empty; what is left is sent by the next start."""
+    held_look: float = 1.0
+    """Where nothing can be sealed now, how often it is looked whether that is over."""
     retry_first: float = 0.2
     retry_most: float = 10.0
     send_records: int = 64
@@ -54,6 +56,7 @@ class PublisherLimits:
             full_wait=(0, 86_400),
             heartbeat=(0, 86_400),
             drain=(0, 86_400),
+            held_look=(0.001, 3_600),
             retry_first=(0.001, self.retry_most),
             retry_most=(0.001, 3_600),
             send_records=(1, 10_000),

@@ -1,6 +1,8 @@
 """The outbox port: the durable local queue of sealed records, the sequence numbers, and the sources' keys.
 
-The three change together or not at all: a record without its numbers would be sent twice under two of them, numbers
+Before them, where nothing can be sealed now (no valid directory), the events that wait to be, in the clear.
+
+These change together or not at all: a record without its numbers would be sent twice under two of them, numbers
 without their record would be a hole that every recipient reports, a key without its event would lose the event.
 
 All methods are synchronous and are called from one thread, in this order: :meth:`Outbox.open`, then any, then
@@ -12,10 +14,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from hub.model import AgencyId, EventId
+
+REFUSED_KEPT: Final = 10_000
+"""Late refusals that an outbox keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,24 +63,67 @@ class StoredRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingEvent:
+    """An event that was taken and cannot be sealed yet. ``value`` is its content (hub/client/waiting.py).
+
+    ``key`` and ``content`` as in :class:`SourceKey`; no key: None. ``position`` and ``stored_at_ms`` are the outbox's.
+    """
+
+    event_id: EventId
+    published_at_ms: int
+    event_type: str
+    handling: str
+    key: bytes | None
+    content: bytes
+    value: bytes = field(repr=False)
+    position: int = 0
+    stored_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LateRefusal:
+    """What stays of an event that was taken, and then refused when it was to be sealed: no content but its key."""
+
+    event_id: EventId
+    event_type: str
+    source_key: str
+    code: str
+    reason: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Depth:
-    """What waits. ``oldest_ms`` is when the oldest waiting record was stored; None when nothing waits."""
+    """What waits. ``oldest_ms`` is when the oldest waiting record was stored; None when nothing waits.
+
+    ``waiting`` counts the events that are not sealed yet; ``waiting_bytes`` and ``waiting_oldest_ms`` are theirs.
+    """
 
     records: int
     events: int
     bytes: int
     oldest_ms: int | None
+    waiting: int = 0
+    waiting_bytes: int = 0
+    waiting_oldest_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxCommit:
-    """One transaction: a flush's records, each recipient's last number in ``instance``, and the keys of its events."""
+    """One transaction: a flush's records, each recipient's last number in ``instance``, and the keys of its events.
+
+    ``waiting`` are events to be sealed later. ``sealed_through``: the waiting ones up to and with this position are
+    sealed now, or refused (``refused``), and leave no trace of their content.
+    """
 
     instance: bytes
     records: Sequence[NewRecord]
     sequences: Mapping[AgencyId, int]
     keys: Sequence[SourceKey]
     now_ms: int
+    waiting: Sequence[WaitingEvent] = ()
+    sealed_through: int = 0
+    refused: Sequence[LateRefusal] = ()
 
 
 class Outbox(Protocol):
@@ -104,6 +152,15 @@ class Outbox(Protocol):
 
     def acknowledge(self, through: int) -> None:
         """Delete up to and with this position. Need not be durable: what comes back is sent twice, and dropped."""
+
+    def read_waiting(self, *, max_events: int, max_bytes: int) -> Sequence[WaitingEvent]:
+        """The oldest that wait unsealed, in the order in which they were taken; at least one, if any."""
+
+    def find_waiting(self, keys: Collection[bytes]) -> Mapping[bytes, WaitingEvent]:
+        """For each of ``keys`` the last event that waits under it, without its ``value``."""
+
+    def refused(self, limit: int) -> Sequence[LateRefusal]:
+        """The newest late refusals, newest first. Only the newest :data:`REFUSED_KEPT` are kept, each event once."""
 
     def depth(self) -> Depth:
         """What waits now."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import orjson
 
 from hub.catalog import Catalog, EventType
-from hub.client.outbox import digest
+from hub.client.outbox import WaitingEvent, digest
 from hub.client.published import EventExpired, EventLabelInvalid, NobodyReleased
+from hub.client.waiting import decode_waiting
 from hub.errors import RejectedError
 from hub.model import AgencyId, Compartment, Decision, Event, Grants, Route, parse_agency_id
 from hub.trust.directory import Directory
@@ -18,6 +19,10 @@ from hub.wire.limits import TIME_MS
 
 _KEM_CHECK_MS: Final = 1_000
 """A recipient without a KEM key is looked at again after so long; one that has a key, at the moment when it ends."""
+
+
+_Decided = tuple[tuple[int, int], Grants, tuple[tuple[AgencyId, str], ...]]
+"""The times within which it holds, the grants, and who was left out."""
 
 
 class GrantsPolicy(Protocol):
@@ -44,12 +49,18 @@ class Prepared:
     compartments: tuple[Compartment, ...]
     sections: tuple[bytes, ...]
     size: int
-    directory: Directory
+    directory: Directory | None
+    """Under which ``grants`` were decided, and they hold ``within`` these times. None: nothing is decided yet."""
+    within: tuple[int, int]
     grants: Grants
     left_out: tuple[tuple[AgencyId, str], ...]
     only: frozenset[AgencyId] | None
     key: bytes | None
     content: bytes
+    source_key: str = ""
+    """The key as the source gave it."""
+    waiting: WaitingEvent | None = None
+    """Where it lay in the outbox until now."""
 
 
 class Preparer:
@@ -65,6 +76,8 @@ class Preparer:
         self._checked_until_ms = 0
         self._current: Grants | None = None
         self._current_ms = 0
+        self._window_of: Directory | None = None
+        self._window = (0, 0)
 
     def prepare(
         self,
@@ -72,10 +85,10 @@ class Preparer:
         *,
         key: str | None,
         only: Collection[AgencyId] | None,
-        directory: Directory,
+        directory: Directory | None,
         now_ms: int,
     ) -> Prepared:
-        """Validate, decide, encode. About 50 us for 1 kB.
+        """Validate, decide, encode. About 50 us for 1 kB. Without a ``directory`` nothing is decided.
 
         Raises ``TypeUnknown``, ``EventInvalid``, ``SectionTooLarge``, :class:`EventExpired`,
         :class:`EventLabelInvalid`, :class:`NobodyReleased`.
@@ -97,7 +110,9 @@ class Preparer:
             event.published_at_ms,
         )
         narrowed = None if only is None else frozenset(only)
-        grants, left_out = self._decide(valid, event_type, narrowed, directory, now_ms)
+        decided: _Decided = (0, 0), (), ()
+        if directory is not None:
+            decided = self._decide(valid, event_type, narrowed, directory, now_ms)
         sections = event_type.encode(valid.body)
         return Prepared(
             valid,
@@ -106,19 +121,27 @@ class Preparer:
             sections,
             sum(map(len, sections)),
             directory,
-            grants,
-            left_out,
+            *decided,
             narrowed,
             None if key is None else digest(self._salt, key.encode()),
             b"" if key is None else self._content(event),
+            key or "",
         )
 
+    def prepare_waiting(self, waiting: WaitingEvent, *, directory: Directory, now_ms: int) -> Prepared:
+        """An event that waited in the outbox, decided now. Raises as :meth:`prepare` does."""
+        event, only, source_key = decode_waiting(waiting)
+        fresh = self.prepare(event, key=None, only=only, directory=directory, now_ms=now_ms)
+        # What its source said of it was taken when it came: validated, it would look like other content.
+        return replace(fresh, key=waiting.key, content=waiting.content, source_key=source_key, waiting=waiting)
+
     def is_current(self, prepared: Prepared, *, directory: Directory, now_ms: int) -> bool:
-        """Whether what was decided still holds: the same directory, in which every recipient has a KEM key now.
+        """Whether what was decided still holds: the same directory, no agreement has begun or ended since, and every
+        recipient has a KEM key now.
 
         Asked before a flush is sealed: the Sealer refuses a recipient without a key, and then its instance is over.
         """
-        if prepared.directory is not directory:
+        if prepared.directory is not directory or not prepared.within[0] <= now_ms < prepared.within[1]:
             return False
         grants = prepared.grants
         if grants is self._current and now_ms == self._current_ms:
@@ -132,31 +155,28 @@ class Preparer:
     def decide_anew(self, prepared: Prepared, *, directory: Directory, now_ms: int) -> Prepared:
         """The same under another directory. Raises :class:`NobodyReleased`."""
         event_type = self._catalog.get(prepared.event.event_type)
-        grants, left_out = self._decide(prepared.event, event_type, prepared.only, directory, now_ms)
-        return Prepared(
-            prepared.event,
-            prepared.route,
-            prepared.compartments,
-            prepared.sections,
-            prepared.size,
-            directory,
-            grants,
-            left_out,
-            prepared.only,
-            prepared.key,
-            prepared.content,
-        )
+        within, grants, left_out = self._decide(prepared.event, event_type, prepared.only, directory, now_ms)
+        return replace(prepared, directory=directory, within=within, grants=grants, left_out=left_out)
 
     def _decide(
         self, event: Event, event_type: EventType, only: frozenset[AgencyId] | None, directory: Directory, now_ms: int
-    ) -> tuple[Grants, tuple[tuple[AgencyId, str], ...]]:
+    ) -> _Decided:
         grants = self._policy.grants(event, event_type, directory, now_ms)
         if only is not None:
             grants = tuple(grant for grant in grants if grant[0] in only)
         usable, left_out = self._usable(grants, directory, now_ms)
         if not usable:
             raise self._nobody(event, event_type, only, left_out, directory, now_ms)
-        return usable, left_out
+        return self._unchanging(directory, now_ms), usable, left_out
+
+    def _unchanging(self, directory: Directory, now_ms: int) -> tuple[int, int]:
+        """The times around ``now_ms`` in which no agreement begins or ends."""
+        if self._window_of is not directory or not self._window[0] <= now_ms < self._window[1]:
+            edges = {edge for one in directory.all_agreements for edge in (one.not_before_ms, one.not_after_ms)}
+            since = max((edge for edge in edges if edge <= now_ms), default=min(0, now_ms))
+            until = min((edge for edge in edges if edge > now_ms), default=max(TIME_MS, now_ms) + 1)
+            self._window_of, self._window = directory, (since, until)
+        return self._window
 
     def _usable(
         self, grants: Grants, directory: Directory, now_ms: int

@@ -10,11 +10,14 @@ from hub.model import AgencyId, EventId, EventRef
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """The event is sealed and durable in the outbox; it will be sent however often the process is killed.
+    """The event is durable in the outbox, sealed; it will be sent however often the process is killed.
 
     ``duplicate``: the source's key was seen before with the same content; nothing new was sealed, and ``event_id``,
     ``published_at_ms`` and ``recipients`` are those of the first time.
     ``amends``: the key was seen before with other content; this is a new event in reply to that one.
+    ``waiting``: it is durable and not sealed yet, for there is no valid directory now (or the clock is far ahead). Who
+    gets it is decided when it is sealed; ``recipients`` is empty. Where it is refused then, the log and the outbox's
+    list of late refusals say so.
     ``left_out``: agencies that would have got it but have no usable key in the directory, with the code of the reason.
     """
 
@@ -24,6 +27,7 @@ class Published:
     duplicate: bool = False
     amends: EventRef | None = None
     left_out: tuple[tuple[AgencyId, str], ...] = ()
+    waiting: bool = False
 
 
 class NobodyReleased(RejectedError):
@@ -55,7 +59,7 @@ class EventIdRepeated(RejectedError):
 
 
 class OutboxFull(UnavailableError):
-    """As much waits for Kafka as is allowed to; nothing of this call was taken."""
+    """As much waits for Kafka, or for a directory, as is allowed to; nothing of this call was taken."""
 
     code = "outbox.full"
 

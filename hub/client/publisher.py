@@ -3,6 +3,10 @@
     publish() -> validate, release, encode -> open flush -> seal -> ONE transaction of the outbox -> publish() returns
                                                                         outbox -> sender -> Kafka -> deleted on ack
 
+Where nothing can be sealed now (no valid directory; a clock far ahead), the flush goes into the outbox unsealed, and
+publish() returns all the same; it is decided and sealed, in its order and before anything newer, when that is over
+(docs/adr/0096).
+
 An event is the publisher's responsibility from the moment publish() returns. Whatever is killed after that, it is sent;
 whatever is killed before it, the caller has no answer, tries again with the same ``key``, and gets a duplicate's answer
 where the first try had gone through.
@@ -27,6 +31,7 @@ from hub.client.outbox import Outbox
 from hub.client.prepare import GrantsPolicy, Prepared, Preparer
 from hub.client.published import OutboxFull, Published, PublisherClosed
 from hub.client.publisher_facts import PublisherFacts, PublisherProgress
+from hub.client.sealing import Sealing
 from hub.client.sender import Sender
 from hub.client.store import StoreForked
 from hub.client.store_thread import StoreThread
@@ -147,6 +152,15 @@ class Publisher:
         say("outbox.opened", agency=self.agency, records=depth.records, bytes=depth.bytes)
         self._facts.show_depth(depth)
         self._preparer = Preparer(catalog=self.catalog, policy=self._policy, salt=salt)
+        self._sealing = Sealing(
+            directory=self._directory,
+            writer=self._writer,
+            thread=self._thread,
+            preparer=self._preparer,
+            limits=self._limits,
+            facts=self._facts,
+            clock=self._clock,
+        )
         self._changes = Changes()
         self._sender = Sender(
             topic=ingest_topic(self.agency),
@@ -156,6 +170,7 @@ class Publisher:
             limits=self._limits,
             facts=self._facts,
             changes=self._changes,
+            clock=self._clock,
         )
         self._pid = os.getpid()
         self._open = _OpenFlush()
@@ -209,13 +224,15 @@ class Publisher:
     async def publish(
         self, event: Event, *, key: str | None = None, to: Collection[AgencyId] | None = None
     ) -> Published:
-        """Returns when the event is sealed and durable in the outbox; many may wait at once, and share a flush.
+        """Returns when the event is durable in the outbox; many may wait at once, and share a flush.
+
+        It is sealed then; or it waits to be (``Published.waiting``), where there is no valid directory now.
 
         ``key`` is the source's own name for the record (file and row, case number): the same key with the same content
         is a duplicate, with other content an amendment. ``to`` narrows who gets it, never widens.
 
         Raises ``RejectedError`` (this event can never be published as it is: ``EventInvalid``, ``NobodyReleased``),
-        ``UnavailableError`` (try again with the same key: ``OutboxFull``, ``StoreFull``, ``DirectoryExpired``).
+        ``UnavailableError`` (try again with the same key: ``OutboxFull``, ``StoreFull``).
         Cancelled: it may have been published or not; with a ``key`` trying again is safe.
         """
         [outcome] = await self._submit([(event, key)], to)
@@ -234,7 +251,10 @@ class Publisher:
         return await self._submit(list(items), to)
 
     async def drain(self) -> None:
-        """Returns when everything published so far is acknowledged by Kafka. Bound it with ``asyncio.timeout``."""
+        """Returns when everything published so far is acknowledged by Kafka. Bound it with ``asyncio.timeout``.
+
+        What waits for a directory is not sealed, and so not acknowledged.
+        """
         await self._empty(None)
         say("outbox.drained", agency=self.agency)
 
@@ -256,6 +276,11 @@ class Publisher:
             "looked_at_ms": progress.looked_at_ms,
             "failing_since_ms": progress.failing_since_ms,
             "failing_code": progress.failing_code,
+            "waiting_events": progress.depth.waiting,
+            "waiting_bytes": progress.depth.waiting_bytes,
+            "waiting_oldest_ms": progress.depth.waiting_oldest_ms,
+            "held_since_ms": progress.held_since_ms,
+            "held_code": progress.held_code,
             "closing": self._closing,
             **sealer,
         }
@@ -267,7 +292,7 @@ class Publisher:
         if os.getpid() != self._pid:
             raise StoreForked("this process was forked after the publisher was opened")
         await self._room_in_outbox()
-        directory = self._current_directory()
+        directory = self._directory_if_any()
         call = _Call(asyncio.get_running_loop().create_future(), [None] * len(items), len(items))
         for place, (event, key) in enumerate(items):
             if place % _EVENTS_A_TURN == _EVENTS_A_TURN - 1:
@@ -304,18 +329,29 @@ class Publisher:
 
     async def _room_in_outbox(self) -> None:
         """Waits for room. The bound is checked where a call begins: it can be passed by one call and one flush."""
-        if self._facts.depth.bytes < self._limits.outbox_bytes:
+        if self._has_room():
             return
         try:
             async with asyncio.timeout(self._limits.full_wait):
-                while self._facts.depth.bytes >= self._limits.outbox_bytes:
+                while not self._has_room():
                     self._check_open()
                     await self._changes.next()
         except TimeoutError:
             depth = self._facts.depth
-            full = OutboxFull("too much waits for Kafka", records=depth.records, bytes=depth.bytes)
+            what = "Kafka" if not depth.waiting else "a valid directory, or a clock that is right"
+            full = OutboxFull(
+                f"too much waits for {what}",
+                records=depth.records,
+                waiting_events=depth.waiting,
+                bytes=depth.bytes + depth.waiting_bytes,
+                at_most=self._limits.outbox_bytes,
+            )
             self._facts.unavailable("outbox", full)
             raise full from None
+
+    def _has_room(self) -> bool:
+        depth = self._facts.depth
+        return depth.bytes + depth.waiting_bytes < self._limits.outbox_bytes
 
     def _check_open(self) -> None:
         if self._closing:
@@ -327,6 +363,12 @@ class Publisher:
         except UnavailableError as error:
             self._facts.unavailable("directory", error)
             raise
+
+    def _directory_if_any(self) -> Directory | None:
+        try:
+            return self._directory.current()
+        except UnavailableError:
+            return None  # the flush will say it
 
     # --- the open flush -----------------------------------------------------------------------------------------------
 
@@ -340,13 +382,23 @@ class Publisher:
 
     async def _flush_loop(self) -> None:
         while True:
+            if self._sealing.is_due() and await self._seal_waiting():
+                continue
             if not self._open.events:
-                await self._changes.next()
+                await self._next_change()
                 continue
             await self._linger()
             batch = self._take_flush()
             if batch:
                 await self._flush(batch)
+
+    async def _next_change(self) -> None:
+        """Or, while events wait unsealed, until it is time to look again whether they can be sealed."""
+        try:
+            async with asyncio.timeout(self._sealing.until_next_look()):
+                await self._changes.next()
+        except TimeoutError:
+            return
 
     async def _linger(self) -> None:
         left = self._open.since + self._limits.linger - self._clock.monotonic()
@@ -375,12 +427,13 @@ class Publisher:
 
     async def _flush(self, batch: list[_Waiting]) -> None:
         self._open.busy = True
+        now_ms = self._clock.now_ms()
+        current: Sequence[_Waiting] = batch
         try:
-            directory = self._current_directory()
-            now_ms = self._clock.now_ms()
-            current = [waiting for waiting in batch if self._decided_under(waiting, directory, now_ms)]
-            prepared = [waiting.prepared for waiting in current]
-            written = await self._thread.run(lambda: self._writer.write(prepared, directory=directory, now_ms=now_ms))
+            directory = self._sealing.directory()
+            if directory is not None:
+                current = [waiting for waiting in batch if self._decided_under(waiting, directory, now_ms)]
+            written = await self._sealing.store([waiting.prepared for waiting in current], directory, now_ms)
         except UnavailableError as error:
             self._facts.unavailable("outbox", error)
             self._fail(batch, error)
@@ -398,6 +451,17 @@ class Publisher:
         finally:
             self._open.busy = False
             self._changes.notify()
+
+    async def _seal_waiting(self) -> bool:
+        self._open.busy = True
+        try:
+            sealed = await self._sealing.seal_waiting()
+        finally:
+            self._open.busy = False
+            self._changes.notify()
+        if sealed:
+            self._sender.stored()
+        return sealed
 
     def _decided_under(self, waiting: _Waiting, directory: Directory, now_ms: int) -> bool:
         """Decide anew where the directory changed since publish(), or a recipient's KEM key ended.
@@ -417,6 +481,7 @@ class Publisher:
     def _settle(self, batch: Sequence[_Waiting], written: Written, now_ms: int) -> None:
         types = [waiting.prepared.event.event_type for waiting in batch]
         self._facts.flushed(types, written.outcomes, written, now_ms)
+        self._sealing.resumed(written)
         self._sender.stored()
         for waiting, outcome in zip(batch, written.outcomes, strict=True):
             waiting.call.settle(waiting.place, outcome)
@@ -459,12 +524,16 @@ class Publisher:
         self._changes.notify()
         try:
             async with asyncio.timeout(seconds):
-                while self._open.events or self._open.busy or (sent and self._facts.depth.records):
+                while self._open.events or self._open.busy or (sent and self._is_unsent()):
                     await self._changes.next()
         except TimeoutError:
             return
         finally:
             self._hurry -= 1
+
+    def _is_unsent(self) -> bool:
+        depth = self._facts.depth
+        return bool(depth.records or depth.waiting)
 
 
 def _only(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -14,7 +14,7 @@ from hub.client.outbox import Depth, StoredRecord
 from hub.client.publisher_facts import PublisherFacts
 from hub.client.store_thread import StoreThread
 from hub.errors import UnavailableError
-from hub.ports import BusProducer, OutgoingRecord
+from hub.ports import BusProducer, Clock, OutgoingRecord
 
 _T = TypeVar("_T")
 
@@ -38,6 +38,7 @@ class Sender:
         limits: PublisherLimits,
         facts: PublisherFacts,
         changes: Changes,
+        clock: Clock,
     ) -> None:
         self._topic = topic
         self._producer = producer
@@ -46,6 +47,7 @@ class Sender:
         self._limits = limits
         self._facts = facts
         self._changes = changes
+        self._clock = clock
         self._stored = asyncio.Event()
 
     def stored(self) -> None:
@@ -85,7 +87,14 @@ class Sender:
 
     async def _send(self, batch: Sequence[StoredRecord]) -> None:
         records = [OutgoingRecord(self._topic, record.key, record.value) for record in batch]
-        await self._until_it_works("produce", lambda: self._producer.send(records))
+
+        async def send() -> None:
+            began = self._clock.monotonic()
+            appended_ms = await self._producer.send(records)
+            if appended_ms is not None:
+                self._facts.acknowledged(appended_ms, began=began)
+
+        await self._until_it_works("produce", send)
 
     async def _until_it_works(self, operation: str, step: Callable[[], Awaitable[_T]]) -> _T:
         """Try ``step`` until it raises no ``UnavailableError``: for ever, since the outbox keeps what waits."""

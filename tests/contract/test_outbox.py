@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hub.adapters.memory_outbox import MemoryOutbox, OutboxMemory
 from hub.adapters.sqlite_outbox import SqliteOutbox
-from hub.client.outbox import Depth, NewRecord, Outbox, OutboxCommit, SourceKey, digest
+from hub.client.outbox import (
+    Depth,
+    LateRefusal,
+    NewRecord,
+    Outbox,
+    OutboxCommit,
+    SourceKey,
+    WaitingEvent,
+    digest,
+)
 from hub.client.store import StoreForeign, StoreFull, StoreInUse
 from hub.errors import InvariantError
 from hub.model import AgencyId, EventId
@@ -158,6 +168,62 @@ def test_old_keys_are_forgotten(outbox: Outbox) -> None:
     outbox.commit(flush(record("a"), keys=[old, new]))
     assert outbox.forget_keys(6) == 1
     assert list(outbox.find_keys([old.key, new.key])) == [new.key]
+
+
+def waiting(text: str, key: bytes | None = None, *, content: str = "a") -> WaitingEvent:
+    event_id = EventId(text.encode().ljust(16, b"."))
+    return WaitingEvent(event_id, 5, "trace.request", "TLP:AMBER", key, content.encode() * 16, text.encode())
+
+
+def waits(outbox: Outbox, **bounds: int) -> list[bytes]:
+    return [one.value for one in outbox.read_waiting(**({"max_events": 100, "max_bytes": 10**6} | bounds))]
+
+
+def test_events_that_wait_keep_their_order_and_leave_with_what_is_sealed(make: Make, outbox: Outbox) -> None:
+    outbox.commit(replace(flush(), waiting=[waiting("one"), waiting("two")]))
+    outbox.commit(replace(flush(at=9), waiting=[waiting("three")]))
+    assert waits(outbox) == [b"one", b"two", b"three"]
+    assert waits(outbox, max_events=2) == waits(outbox, max_bytes=6) == [b"one", b"two"]
+    assert waits(outbox, max_bytes=1) == [b"one"], "bounded, but never stuck"
+    assert outbox.depth() == Depth(0, 0, 0, None, 3, 11, 7)
+    second = outbox.read_waiting(max_events=2, max_bytes=100)[-1].position
+    outbox.commit(replace(flush(record("sealed")), sealed_through=second))
+    assert (waits(outbox), values(outbox)) == ([b"three"], [b"sealed"])
+    outbox.close()
+    again = make()
+    again.open()
+    assert waits(again) == [b"three"]
+    assert again.depth() == Depth(1, 1, 6, 7, 1, 5, 9)
+
+
+def test_of_the_events_that_wait_under_a_key_the_last_is_found(outbox: Outbox) -> None:
+    one = key("k").key
+    events = [waiting("first", one), waiting("second", one, content="b"), waiting("bare")]
+    outbox.commit(replace(flush(), waiting=events))
+    found = outbox.find_waiting([one, key("other").key])
+    assert {k: (w.event_id, w.content, w.value) for k, w in found.items()} == {
+        one: (events[1].event_id, b"b" * 16, b"")
+    }
+
+
+def test_what_is_not_stored_takes_nothing_out_of_the_queue(make: Make) -> None:
+    outbox = make(room=ROOM)
+    outbox.open()
+    outbox.commit(replace(flush(), waiting=[waiting("one")]))
+    with pytest.raises(StoreFull):
+        outbox.commit(replace(flush(record("x" * (ROOM + 1))), sealed_through=99, refused=[refusal("one")]))
+    assert waits(outbox) == [b"one"]
+    assert not outbox.refused(10)
+
+
+def refusal(text: str) -> LateRefusal:
+    return LateRefusal(EventId(text.encode() * 4), "trace.request", f"row {text}", "release.nobody", "why", 5)
+
+
+def test_late_refusals_are_kept_once_each_newest_first(outbox: Outbox) -> None:
+    outbox.commit(replace(flush(), refused=[refusal("1"), refusal("2")]))
+    outbox.commit(replace(flush(), refused=[refusal("2"), refusal("3")]))
+    assert list(outbox.refused(2)) == [refusal("3"), refusal("2")]
 
 
 def test_everything_is_there_after_closing(make: Make, outbox: Outbox) -> None:

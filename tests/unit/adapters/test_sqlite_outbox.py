@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hub.adapters.sqlite_outbox import SqliteOutbox
+from hub.adapters.sqlite_file import SqliteFile
+from hub.adapters.sqlite_outbox import _SCHEMA, SqliteOutbox
 from hub.client.outbox import NewRecord, OutboxCommit
 from hub.client.store import StoreCorrupt, StoreForeign, StoreForked, StoreInUse, StoreUnavailable
 from hub.model import AgencyId
@@ -105,11 +106,35 @@ def test_a_database_of_something_else_is_refused(path: Path) -> None:
 
 
 def test_a_store_of_a_newer_version_is_refused(path: Path, outbox: SqliteOutbox) -> None:
-    outbox._file.connection.execute("UPDATE identity SET value = '2' WHERE name = 'version'")
+    outbox._file.connection.execute("UPDATE identity SET value = '99' WHERE name = 'version'")
     outbox.close()
     with pytest.raises(StoreForeign) as caught:
         SqliteOutbox(path, agency=JCF).open()
-    assert caught.value.details["found"] == "2"
+    assert caught.value.details["found"] == "99"
+
+
+def test_an_outbox_of_the_first_version_goes_on(path: Path) -> None:
+    """One from before events could wait in it: its records and numbers stay, and the tables come beside them."""
+    first = SqliteFile(path, kind="outbox", version=1, agency=JCF, schema=_SCHEMA)
+    first.open()
+    first.connection.execute("INSERT INTO sequences VALUES ('ATF', x'01', 7)")
+    first.close()
+    for _ in range(2):
+        outbox = SqliteOutbox(path, agency=JCF)
+        outbox.open()
+        assert outbox.sequences() == {AgencyId("ATF"): (b"\x01", 7)}
+        assert outbox.read_waiting(max_events=1, max_bytes=1) == []
+        outbox.close()
+
+
+def test_an_old_outbox_of_another_agency_is_left_as_it_is(path: Path) -> None:
+    first = SqliteFile(path, kind="outbox", version=1, agency=AgencyId("HNP"), schema=_SCHEMA)
+    first.open()
+    first.close()
+    with pytest.raises(StoreForeign):
+        SqliteOutbox(path, agency=JCF).open()
+    first.open()  # still of version 1
+    first.close()
 
 
 def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:

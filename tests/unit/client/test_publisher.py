@@ -26,7 +26,6 @@ from hub.errors import BusNotAuthorized, RejectedError
 from hub.model import AgencyId, EventRef, new_event_id, parse_handling
 from hub.policy.handling import HandlingLoosened
 from hub.ports import OutgoingRecord
-from hub.trust.directory import DirectoryExpired
 from hub.wire.bundle import parse_ingest
 from hub.wire.frames import parse_flush
 from tests.support.sites import ATF, CCGIU, JCF, QUICK, RSS, ListSink, Net, trace, until
@@ -378,16 +377,6 @@ async def test_an_error_of_the_caller_goes_on_by_itself(net: Net) -> None:
             await publisher.publish(trace(1))
             raise ZeroDivisionError
     net.outbox().open()
-
-
-async def test_without_a_directory_nothing_is_sealed(net: Net) -> None:
-    good = net.directory.given
-    net.directory.given = DirectoryExpired("expired")
-    async with net.publisher() as publisher:
-        with pytest.raises(DirectoryExpired):
-            await publisher.publish(trace(1))
-        net.directory.given = good
-        await publisher.publish(trace(1))
 
 
 async def test_a_directory_that_changes_while_an_event_waits_decides_anew(net: Net) -> None:
