@@ -25,6 +25,7 @@ from tuf.api.exceptions import (
     DownloadError,
     DownloadHTTPError,
     ExpiredMetadataError,
+    LengthOrHashMismatchError,
     RepositoryError,
     UnsignedMetadataError,
 )
@@ -42,6 +43,7 @@ from hub.ports import Clock
 from hub.trust.composite import VerifyKey
 from hub.trust.directory import (
     Directory,
+    DirectoryEquivocation,
     DirectoryExpired,
     DirectoryFault,
     DirectoryMalformed,
@@ -221,6 +223,7 @@ class _Reading:
 
     def read(self, unchanged: Directory | None) -> Verified:
         self._updater.refresh()
+        self._check_one_snapshot()
         root = read_root(self._trusted.root)
         timestamp, snapshot, targets = self._trusted.timestamp, self._trusted.snapshot, self._trusted.targets
         signed = (self._trusted.root, timestamp, snapshot, targets)
@@ -249,6 +252,14 @@ class _Reading:
             tuple(faults),
         )
         return Verified(build_directory(parts), root, targets, snapshot)
+
+    def _check_one_snapshot(self) -> None:
+        """The library keeps the snapshot that it has while the version is the same: a second one is an alarm."""
+        meta = self._trusted.timestamp.snapshot_meta
+        try:
+            meta.verify_length_and_hashes((self._folder / "snapshot.json").read_bytes())
+        except LengthOrHashMismatchError as error:
+            raise DirectoryEquivocation("two different directories have one version", version=meta.version) from error
 
     def _read_index(self, targets: Targets) -> Index:
         if targets.targets.keys() != {INDEX}:
@@ -339,7 +350,7 @@ def _signed_at(timestamp: Timestamp) -> int:
 
 
 def load_directory(path: Path | DirectoryFiles, root: Path, *, now_ms: int, at_least_version: int = 0) -> Verified:
-    """The directory in a folder, in one file or in ``DirectoryFiles``, verified from the pinned root's file on, for a command.
+    """The directory in a folder, in one file or in ``DirectoryFiles``, verified from the pinned root on: for a command.
 
     Raises as :func:`read_directory` does; ``DirectoryRolledBack`` below ``at_least_version``.
     """

@@ -82,6 +82,10 @@ class World:
     online: SigningKey = field(default_factory=lambda: signing_key("operator online"))
     repository: Repository = field(default_factory=Repository, repr=False)
     _signed: dict[str, tuple[object, SignedRole]] = field(default_factory=dict, repr=False)
+    _begun_ms: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._begun_ms = self.now_ms
 
     @classmethod
     def of(cls, *agencies: str, now_ms: int = NOW_MS) -> World:
@@ -193,7 +197,7 @@ class World:
             HUB,
             agency,
             keys.statement_version,
-            self.now_ms,
+            self._begun_ms,
             tuple(keys.signing_entries),
             tuple(keys.kem_entries),
         )
