@@ -18,6 +18,7 @@ from hub.adapters.key_files import load_kem_keys, load_signing_key
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.sqlite_inbox import SqliteInbox
 from hub.adapters.sqlite_outbox import SqliteOutbox
+from hub.adapters.state_backup import restored_group
 from hub.app.keys import key_access, tls_files
 from hub.app.process import Process, SettingMissing, served, start_process
 from hub.client.connector import ConnectorContext
@@ -78,7 +79,7 @@ def make_subscriber(process: Process, settings: SiteSettings, kem_folder: Path, 
         consumer=KafkaConsumer(
             settings.kafka.bootstrap,
             tls_files(settings.kafka),
-            group=consumer_group(settings.agency, settings.subscriber.group),
+            group=consumer_group(settings.agency, restored_group(settings.subscriber.group, settings.state)),
             topics=[deliver_topic(settings.agency)],
             client_id=f"{settings.agency}-site",
         ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hub.cli.options import config_option, configure_log, run_until_signalled
+from hub.cli.site_state import backup, downgrade, restore
 
 if TYPE_CHECKING:
     from hub.client.rejected import Refusal
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 @click.group()
 def cli() -> None:
     """Run an agency's site: its sources and sinks."""
+
+
+for _command in (backup, restore, downgrade):
+    cli.add_command(_command)
 
 
 @cli.command()
