@@ -32,6 +32,7 @@ from hub.client.limits import PublisherLimits, SubscriberLimits
 from hub.model import AgencyId, Event
 from hub.ports import BusConsumer, BusProducer
 from hub.topics import deliver_topic
+from hub.trust.directory import DirectoryExpired
 from tests.support.authority import World
 from tests.support.file_bus import FileConsumer, FileProducer
 from tests.support.samples import catalog
@@ -136,30 +137,53 @@ def publish(folder: Path, total: int, kafka: Kafka | None = None, end: Death | M
     asyncio.run(_publish(folder, total, kafka))
 
 
+def publish_without_directory(
+    folder: Path, total: int, kafka: Kafka | None = None, end: Death | Moment | None = None
+) -> None:
+    """The same while no directory is valid: the events wait in the outbox, and nothing is drained."""
+    _prepare(end, lambda: _published(folder))
+    asyncio.run(_publish(folder, total, kafka, with_directory=False))
+
+
 def _published(folder: Path) -> int:
     progress = folder / "source.progress"
     return int(progress.read_text()) if progress.exists() else 0
 
 
-async def _publish(folder: Path, total: int, kafka: Kafka | None) -> None:
+async def _publish(folder: Path, total: int, kafka: Kafka | None, *, with_directory: bool = True) -> None:
     progress = folder / "source.progress"
     begin = max(0, _published(folder) - AGAIN)
     producer: BusProducer = FileProducer(folder)
     if kafka is not None:
         producer = KafkaProducer(kafka[0], kafka[1][PUBLISHER])
-    limits = PublisherLimits(linger=0.001, heartbeat=0.05, retry_first=0.01, send_records=3)
+    limits = PublisherLimits(
+        linger=0.001,
+        heartbeat=0.05,
+        retry_first=0.01,
+        send_records=3,
+        held_look=0.01,
+        flush_events=2 * BATCH,
+        intake_events=4 * BATCH,
+        drain=10.0 if with_directory else 0.0,
+    )
     outbox = SqliteOutbox(folder / "outbox.sqlite", agency=PUBLISHER)
-    async with make_net().publisher(PUBLISHER, outbox=outbox, producer=producer, limits=limits) as publisher:
+    net = make_net()
+    if not with_directory:
+        net.directory.given = DirectoryExpired("nobody signed a newer one")
+    async with net.publisher(PUBLISHER, outbox=outbox, producer=producer, limits=limits) as publisher:
         for first in range(begin, total, BATCH):
             numbers = range(first, min(total, first + BATCH))
             answers = await publisher.publish_many([(event(number), f"row {number}") for number in numbers])
             if any(isinstance(answer, Exception) or answer.amends for answer in answers):
                 raise AssertionError("refused or amended")
+            if not with_directory and not all(answer.waiting for answer in answers if not answer.duplicate):
+                raise AssertionError("sealed without a directory")
             new = progress.with_suffix(".new")
             new.write_text(str(first + len(numbers)))
             os.replace(new, progress)
-        await publisher.drain()
-    (folder / "published").write_text("all")
+        if with_directory:
+            await publisher.drain()
+    (folder / ("published" if with_directory else "taken")).write_text("all")
 
 
 def subscribe(folder: Path, total: int, kafka: Kafka | None = None, end: Death | Moment | None = None) -> None:
