@@ -27,10 +27,14 @@ from string import Template
 from types import TracebackType
 from typing import Final, Self
 
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificates
+
 from hub.adapters.broker_jars import verify_jars
 from hub.adapters.kafka_admin import KafkaAdmin
+from hub.adapters.key_files import replace_secret
 from hub.adapters.pki import OPERATOR, PRINCIPAL_RULE, Authority
-from hub.adapters.tls import TlsFiles
+from hub.adapters.tls import TlsFiles, client_context, load_certificate
 from hub.errors import BusUnavailable, ConfigError, UnavailableError
 
 TEST_JVM: Final = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
@@ -42,6 +46,8 @@ BENCH_JVM: Final = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC")
 START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 15.0
 _MINIMUM_JAVA: Final = 17
+_NODE_ID: Final = 1
+_LISTENERS: Final = ("client", "controller")
 _FIRST_PORT: Final = 20_000
 _PORTS: Final = 10_000
 """Below what Linux gives to outgoing connections (32768 and up), so that none of those takes a port from us."""
@@ -60,6 +66,12 @@ class JavaMissing(ConfigError):
     """No Java, or one that is too old for Kafka."""
 
     code = "broker.java_missing"
+
+
+class TruststoreInvalid(ConfigError):
+    """What a node trusts is not exactly one certificate authority."""
+
+    code = "broker.truststore_invalid"
 
 
 class BrokerNotUp(UnavailableError):
@@ -107,6 +119,10 @@ class BrokerProcess:
     def bootstrap(self) -> str:
         """``host:port`` for clients."""
         return f"{self.host}:{self.client_port}"
+
+    @property
+    def _pki(self) -> Path:
+        return self.folder / "pki" / "node-1"
 
     @property
     def log(self) -> Path:
@@ -189,6 +205,22 @@ class BrokerProcess:
                 time.sleep(0.02)
         self._forget()
 
+    def renew_certificate(self, *, seconds: float = STOP_SECONDS) -> None:
+        """A new certificate for the running node, which it shows to every new connection when this returns.
+
+        Nothing restarts, and open connections go on. Raises :class:`BrokerNotUp` where it does not show in time.
+        """
+        certificate = self._write_keystore()
+        keystore = self._pki / "keystore.pem"
+        KafkaAdmin(self.bootstrap, self.operator).reload_keystore(_NODE_ID, keystore, _LISTENERS)
+        wanted = load_certificate(certificate).public_bytes(Encoding.DER)
+        deadline = time.monotonic() + seconds
+        for port in (self.client_port, self.controller_port):
+            while _shown_certificate(self.host, port, self.operator) != wanted:
+                if time.monotonic() > deadline:
+                    raise BrokerNotUp("the node does not show its new certificate", log=self.log, port=port)
+                time.sleep(0.1)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -217,21 +249,34 @@ class BrokerProcess:
                 raise PortTaken("another process listens on this port", host=self.host, port=port, setting=name)
             setattr(self, name, _free_port(self.host))
 
+    def _write_keystore(self) -> Path:
+        """A new certificate and key for the node, where it reads them; gives the certificate's file."""
+        node = self.authority.issue_node("node-1", self._pki, hosts=(self.host, "localhost"))
+        replace_secret(self._pki / "keystore.pem", node.key.read_bytes() + node.certificate.read_bytes())
+        return node.certificate
+
+    def _check_truststore(self, truststore: Path) -> None:
+        """One authority, and no second one beside it: Java holds what is in a truststore to no name constraint."""
+        found = len(load_pem_x509_certificates(truststore.read_bytes()))
+        if found != 1:
+            raise TruststoreInvalid(
+                "a node trusts one authority: any other is certified by it (hub broker certify-ca)",
+                file=truststore,
+                certificates=found,
+            )
+
     def _write_settings(self) -> None:
-        node = self.authority.issue_node("node-1", self.folder / "pki" / "node-1", hosts=(self.host, "localhost"))
-        keystore = self.folder / "pki" / "node-1" / "keystore.pem"
-        keystore.unlink(missing_ok=True)
-        with os.fdopen(os.open(keystore, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(node.key.read_bytes() + node.certificate.read_bytes())
+        self._write_keystore()
+        self._check_truststore(self._pki / "ca.pem")
         template = Template((self._deploy / "server.properties").read_text("utf-8"))
         text = template.substitute(
-            node_id=1,
+            node_id=_NODE_ID,
             host=self.host,
             client_port=self.client_port,
             controller_port=self.controller_port,
             data=self.data,
-            keystore=keystore,
-            truststore=node.ca,
+            keystore=self._pki / "keystore.pem",
+            truststore=self._pki / "ca.pem",
             principal_rule=PRINCIPAL_RULE.replace("\\", "\\\\"),
             operator=OPERATOR,
             extra="\n".join(self._settings),
@@ -341,6 +386,12 @@ def _find_java() -> str:
     if not major.isdecimal() or int(major) < _MINIMUM_JAVA:
         raise JavaMissing(f"this java is too old; {way_out}", java=java, version=release or "unknown")
     return java
+
+
+def _shown_certificate(host: str, port: int, files: TlsFiles) -> bytes:
+    context = client_context(files)
+    with socket.create_connection((host, port), 5) as plain, context.wrap_socket(plain, server_hostname=host) as secure:
+        return secure.getpeercert(binary_form=True) or b""
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
@@ -163,6 +164,23 @@ class KafkaAdmin:
             self._wait_all(self._client.create_acls([_binding(key, AclBinding) for key in plan.create_acls]))
         self._wait_until_shown(plan.wanted)
         self._remember(plan)
+
+    def reload_keystore(self, node: int, keystore: Path, listeners: Iterable[str]) -> None:
+        """Make a node read its keystore's file again, for new connections to these listeners; open ones go on.
+
+        ``keystore`` is the path as the node has it. Kafka looks at the file when the setting is set, to the same path
+        too. The node may need a moment more. Raises as :meth:`apply` does.
+        """
+        entries = [
+            ConfigEntry(
+                f"listener.name.{listener}.ssl.keystore.location",
+                str(keystore),
+                incremental_operation=AlterConfigOpType.SET,
+            )
+            for listener in listeners
+        ]
+        resource = ConfigResource(ConfigResource.Type.BROKER, str(node), incremental_configs=entries)
+        self._wait_all(self._client.incremental_alter_configs([resource]))
 
     def _wait_until_shown(self, wanted: Wanted) -> None:
         """The controller answers before the brokers have followed its log, and a new topic has no leader at first."""

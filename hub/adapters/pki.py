@@ -142,12 +142,19 @@ class Authority:
         return certificate.public_bytes(Encoding.PEM) + self.chain
 
     def certify_authority(
-        self, request: bytes, agency: str, *, now: datetime | None = None, lifetime: timedelta = AUTHORITY_LIFETIME
+        self,
+        request: bytes,
+        agency: str,
+        *,
+        hosts: Sequence[str],
+        now: datetime | None = None,
+        lifetime: timedelta = AUTHORITY_LIFETIME,
     ) -> bytes:
         """A certificate for an agency's own CA, whose key is in ``request``, in PEM: it can issue for itself alone.
 
-        Held by four things: the name constraint lets it name its own organisation and no host; it
-        can make no further CA; what it issues is for clients alone; and only an agency, never the operator, gets one.
+        Held by four things: the name constraint lets it name its own organisation and no node (``hosts`` are the names
+        by which clients reach the nodes; a domain covers all below it; every address is excluded anyway); it can make
+        no further CA; what it issues is for clients alone; and only an agency, never the operator, gets one.
         Raises :class:`RequestInvalid`, :class:`CertificateNameInvalid`.
         """
         organisation = _agency(agency)
@@ -165,7 +172,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(sign_certificates=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-            .add_extension(_only(organisation), critical=True)
+            .add_extension(_only(organisation, hosts), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256())
         )
@@ -275,11 +282,15 @@ def _make_request(key_file: Path, request_file: Path) -> Path:
     return request_file
 
 
-def _only(organisation: str) -> x509.NameConstraints:
-    """What an agency's CA may name: its own organisation. Names of hosts are excluded, so that it makes no broker."""
+def _only(organisation: str, hosts: Sequence[str]) -> x509.NameConstraints:
+    """What an agency's CA may name: its own organisation, and no node of the broker's.
+
+    Not "no host at all": Java takes a client's common name for a host's where there is no other, and would refuse it.
+    """
     own = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation)]))
-    any_host = [x509.DNSName(""), x509.IPAddress(ip_network("0.0.0.0/0")), x509.IPAddress(ip_network("::/0"))]
-    return x509.NameConstraints(permitted_subtrees=[own], excluded_subtrees=any_host)
+    nodes: list[x509.GeneralName] = [x509.DNSName(host) for host in ("localhost", *hosts)]
+    nodes += [x509.IPAddress(ip_network("0.0.0.0/0")), x509.IPAddress(ip_network("::/0"))]
+    return x509.NameConstraints(permitted_subtrees=[own], excluded_subtrees=nodes)
 
 
 def _agency(code: str) -> str:

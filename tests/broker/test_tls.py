@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,33 +17,14 @@ from hub.adapters.kafka import KafkaConsumer, KafkaProducer
 from hub.adapters.pki import Authority
 from hub.adapters.tls import TlsFiles, client_context
 from hub.errors import BusNotAuthorized, BusUnavailable
-from tests.support.broker import Broker
+from tests.support.broker import Broker, is_answered
 
 pytestmark = pytest.mark.broker
-
-API_VERSIONS = bytes.fromhex("0000001300120000000000010009") + b"tls-check"
-"""A whole Kafka request, ApiVersions 0: a broker that lets us in answers it, even before it knows any right of ours."""
 
 
 @pytest.fixture(params=["client", "controller"])
 def port(request: pytest.FixtureRequest, broker: Broker) -> int:
     return broker.process.client_port if request.param == "client" else broker.process.controller_port
-
-
-async def is_answered(port: int, context: ssl.SSLContext | None) -> bool:
-    """Whether the listener answers a request of ours."""
-    try:
-        async with asyncio.timeout(5):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
-            try:
-                writer.write(API_VERSIONS)
-                await writer.drain()
-                answer = await reader.readexactly(8)  # length, and the number that our request had
-                return answer[4:] == API_VERSIONS[8:12]
-            finally:
-                writer.transport.abort()
-    except (OSError, TimeoutError, asyncio.IncompleteReadError):
-        return False
 
 
 def subject_files(authority: Authority, folder: Path, *attributes: tuple[x509.ObjectIdentifier, str]) -> TlsFiles:

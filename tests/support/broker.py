@@ -5,6 +5,8 @@ The fixture ``broker`` is known to every test (tests/conftest.py). It takes abou
 
 from __future__ import annotations
 
+import asyncio
+import ssl
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +71,26 @@ class Broker:
         config = {"message.timestamp.type": "LogAppendTime" if append_time else "CreateTime"}
         for future in client.create_topics([NewTopic(name, num_partitions=partitions, config=config)]).values():
             future.result(10)
+
+
+_API_VERSIONS = bytes.fromhex("0000001300120000000000010009") + b"tls-check"
+"""A whole Kafka request, ApiVersions 0: a broker that lets us in answers it, even before it knows any right of ours."""
+
+
+async def is_answered(port: int, context: ssl.SSLContext | None) -> bool:
+    """Whether the listener answers a request of ours."""
+    try:
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+            try:
+                writer.write(_API_VERSIONS)
+                await writer.drain()
+                answer = await reader.readexactly(8)  # length, and the number that our request had
+                return answer[4:] == _API_VERSIONS[8:12]
+            finally:
+                writer.transport.abort()
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        return False
 
 
 @contextmanager

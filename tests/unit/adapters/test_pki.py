@@ -270,7 +270,7 @@ def test_no_request_is_signed_for_a_name_that_is_no_agency(authority: Authority,
 def own_authority(authority: Authority, folder: Path, agency: str) -> Authority:
     """An agency's CA in ``folder``, certified by ``authority``."""
     wanted = make_authority_request(folder).read_bytes()
-    (folder / "ca.pem").write_bytes(authority.certify_authority(wanted, agency))
+    (folder / "ca.pem").write_bytes(authority.certify_authority(wanted, agency, hosts=["hub.example"]))
     (folder / "root.pem").write_bytes(authority.ca.read_bytes())
     return Authority.load(folder)
 
@@ -286,7 +286,7 @@ def test_an_agencys_authority_is_held_to_its_organisation_and_makes_no_servers(
     assert constraints.value.permitted_subtrees == [
         x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "ATF")]))
     ]
-    assert x509.DNSName("") in (constraints.value.excluded_subtrees or [])
+    assert x509.DNSName("hub.example") in (constraints.value.excluded_subtrees or [])
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 0
     assert certificate.not_valid_after_utc <= authority.certificate.not_valid_after_utc
 
@@ -294,7 +294,7 @@ def test_an_agencys_authority_is_held_to_its_organisation_and_makes_no_servers(
 @pytest.mark.parametrize("name", [OPERATOR, "atf", "ATF,O=operator"])
 def test_the_operators_name_gets_no_authority(authority: Authority, name: str) -> None:
     with pytest.raises(CertificateNameInvalid):
-        authority.certify_authority(request(), name)
+        authority.certify_authority(request(), name, hosts=[])
 
 
 def test_what_an_agencys_authority_issues_brings_its_chain(authority: Authority, tmp_path: Path) -> None:
