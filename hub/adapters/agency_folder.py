@@ -209,16 +209,15 @@ class AgencyFolder:
 
     def _file_key(self) -> FileKey | None:
         """With the salt of the keys that are there, whose passphrase it must be: a mistyped one makes no key."""
-        if not self.state.encrypted:
+        paths = sorted((self.folder / KEYS).rglob("*.key"))
+        derivations = [d for path in paths if (d := read_derivation(read_file(path, MAX_KEY_FILE))) is not None]
+        if not self.state.encrypted and not derivations:
             return None
         if self.passphrase is None:
             raise PassphraseNeeded("this agency's keys are encrypted: a new one needs the passphrase too")
         passphrase = self.passphrase()
-        for path in sorted((self.folder / KEYS).rglob("*.key")):
-            derivation = read_derivation(read_file(path, MAX_KEY_FILE))
-            if derivation is not None:
-                passphrase.key(derivation)
-                break
+        if derivations:
+            passphrase.key(derivations[0])
         return passphrase.new_key()
 
     def _see_into_place(self, slot: Slot) -> None:
@@ -340,7 +339,10 @@ def _tls_id(key: object) -> str:
 
 
 def _tidy(folder: Path) -> None:
-    """What a killed command left half written: never what anything rests on."""
+    """What a killed command left half written. Where it is the second name of a whole key, that key stays as it is."""
     for place in (folder, folder / KEYS, folder / KEM, folder / PAST):
         for path in place.glob(".*.tmp"):
-            destroy_secret(path)
+            if path.stat().st_nlink > 1:
+                path.unlink()
+            else:
+                destroy_secret(path)

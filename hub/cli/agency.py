@@ -153,11 +153,10 @@ def _check_init(site: str, library: Path | None, label: str | None, plain: bool)
 
 def _go_on(folder: Path, passphrase_file: Path | None, pin_file: Path | None, language: str, as_json: bool) -> None:
     """An ``init`` that was killed is completed as it was begun; one that was done is not done again."""
-    state = folders.load_state(folder)
-    if not state.of(Slot.IDENTITY, Stage.PLANNED) and (folder / folders.STATEMENT).exists():
-        raise folders.AgencyExists("there is an agency in this folder already; nothing is overwritten", folder=folder)
     with _opened(folder, passphrase_file, pin_file) as agency:
         agency.complete()
+    if not agency.done:
+        raise folders.AgencyExists("there is an agency in this folder already; nothing is overwritten", folder=folder)
     _tell_init(agency, language, as_json)
 
 
@@ -307,7 +306,9 @@ def rotate(
     slot = Slot(kind)
     with _opened(folder, passphrase_file, pin_file, identity) as agency:
         agency.complete()
-        if finish:
+        if agency.done:
+            click.echo("a command that was stopped is completed; nothing new was begun", err=True)
+        elif finish:
             _finish(agency, slot, directory, yes)
         else:
             state = agency_state.rotate(agency.state, slot, now_ms=_now(), new_object_id=folders.new_object_id)
