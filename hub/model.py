@@ -198,6 +198,8 @@ class Event:
     in_reply_to: EventRef | None = None
     event_id: EventId | None = None
     published_at_ms: int | None = None
+    trace_context: str | None = None
+    """Where its source's own span is (W3C ``traceparent``), for a Publisher that writes traces."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from hub.metrics import CounterName, GaugeName, HistogramName
+from hub.spans import SpanName
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,36 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that never goes back."""
+
+
+class Span(Protocol):
+    """A span that was begun."""
+
+    @property
+    def context(self) -> str | None:
+        """Its W3C ``traceparent``, for what belongs below it; None where nothing is recorded."""
+
+    def end(self, *, code: str = "", at_ns: int | None = None, links: Sequence[str] = ()) -> None:
+        """It ends, now or at ``at_ns`` (nanoseconds since 1970). ``code``: it failed, with this error code."""
+
+
+class Tracer(Protocol):
+    """Where traces go. Spans and facts are declared in hub/spans.py. From any thread; never raises, never waits."""
+
+    def start(
+        self,
+        name: SpanName,
+        *,
+        parent: str | None = None,
+        root: str | None = None,
+        links: Sequence[str] = (),
+        at_ns: int | None = None,
+        **facts: str | int,
+    ) -> Span:
+        """Begin a span below ``parent``, or one that begins a trace: with the ids of ``root`` where that is given.
+
+        ``facts`` are named in ``hub.spans.SpanFact``.
+        """
 
 
 @runtime_checkable

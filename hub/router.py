@@ -24,8 +24,9 @@ from typing import Final, Protocol
 from hub.errors import BusRebalanced, BusTopicUnknown, HubError, RejectedError, UnavailableError
 from hub.log_words import say
 from hub.model import AgencyId
-from hub.ports import BusConsumer, BusProducer, Clock, IncomingRecord, Observer, OutgoingRecord, Position
+from hub.ports import BusConsumer, BusProducer, Clock, IncomingRecord, Observer, OutgoingRecord, Position, Tracer
 from hub.routing import Routed, Subscriptions, route_bundle
+from hub.spans import bundle_context
 from hub.topics import HEARTBEAT, QUARANTINE, RETRY, deliver_topic, ingest_owner
 from hub.trust.checks import DirectoryBehind
 from hub.trust.directory import Directory
@@ -38,6 +39,7 @@ WORKER: Final = "router"
 HEARTBEAT_WORKER: Final = "heartbeat"
 """The way to the broker: it gets further with each heartbeat that the broker acknowledges."""
 
+_NS_A_MS: Final = 1_000_000
 _GIVE_UP: Final = 600.0
 """Seconds that one publisher's claim of a newer directory is waited for (spec 12.2)."""
 
@@ -87,6 +89,8 @@ class _Batch:
     done: dict[Position, int] = field(default_factory=dict)
     """For each partition, the offset after the last record that was dealt with."""
     seconds: list[float] = field(default_factory=list)
+    began_ms: list[int] = field(default_factory=list)
+    """When each of ``routed`` was begun; 0 where no traces are written."""
     taken: int = 0
     """How many of the records that were given it has looked at."""
 
@@ -118,6 +122,7 @@ class Router:
         clock: Clock,
         observer: Observer,
         limits: RouterLimits,
+        tracer: Tracer | None = None,
     ) -> None:
         self._name = name
         self._hub = hub
@@ -129,6 +134,7 @@ class Router:
         self._clock = clock
         self._observer = observer
         self._limits = limits
+        self._tracer = tracer
         self._flushes = FlushCache()
         self._event_ids = EventIds(limits.remembered_events)
         self._holds: dict[Position, _Hold] = {}
@@ -216,7 +222,10 @@ class Router:
         rest = records
         while rest:
             batch = await asyncio.to_thread(self._route_all, rest, directory, waiting)
+            routed_ms = self._clock.now_ms()
             await self._settle(batch)
+            if self._tracer is not None:
+                self._trace(self._tracer, batch, routed_ms)
             if batch.done:
                 await self._consumer.commit(batch.done)
                 self._positions.update(batch.done)
@@ -246,9 +255,11 @@ class Router:
             if position in batch.waiting or position in waiting:
                 continue
             began = self._clock.monotonic()
+            began_ms = self._clock.now_ms() if self._tracer is not None else 0
             try:
                 routed = self._route(record, directory)
                 batch.routed.append((record, routed))
+                batch.began_ms.append(began_ms)
                 size += sum(len(delivery.value) for delivery in routed.deliveries)
             except RejectedError as error:
                 batch.refused.append((record, error))
@@ -381,6 +392,33 @@ class Router:
             await self._consumer.seek_to_committed()
         except UnavailableError as error:
             self._count_unavailable("poll", error)
+
+    # --- traces ------------------------------------------------------------------------------------------------------
+
+    def _trace(self, tracer: Tracer, batch: _Batch, routed_ms: int) -> None:
+        """Spans in each bundle's own trace: the events' are sealed with them (docs/adr/0116)."""
+        settled_ms = self._clock.now_ms()
+        for (_, routed), began_ms in zip(batch.routed, batch.began_ms, strict=True):
+            bundle = routed.bundle
+            if bundle.is_heartbeat:
+                continue
+            parent = bundle_context(bundle.head_hash)
+            route = tracer.start(
+                "route",
+                parent=parent,
+                at_ns=began_ms * _NS_A_MS,
+                publisher=bundle.publisher,
+                event_type=bundle.route.event_type,
+                bundle=bundle.head_hash.hex()[:16],
+                events=bundle.n,
+                recipients=len(routed.deliveries),
+                denied=len(routed.denials),
+            )
+            route.end(at_ns=routed_ms * _NS_A_MS)
+            tracer.start("deliver", parent=parent, at_ns=routed_ms * _NS_A_MS).end(at_ns=settled_ms * _NS_A_MS)
+        for record, error in batch.refused:
+            refused = tracer.start("route", at_ns=routed_ms * _NS_A_MS, publisher=_owner(record))
+            refused.end(code=error.code, at_ns=settled_ms * _NS_A_MS)
 
     # --- what is told to the observer --------------------------------------------------------------------------------
 

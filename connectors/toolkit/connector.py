@@ -55,4 +55,5 @@ class Connector(Generic[S]):
         if self.role == "sink":
             return made
         source: Source = made
-        return SourceRun(source, ProgressFile(context.state / f"{context.name}.progress.json"), context.observer)
+        progress = ProgressFile(context.state / f"{context.name}.progress.json")
+        return SourceRun(source, progress, context.observer, tracer=context.tracer)

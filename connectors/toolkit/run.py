@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from connectors.toolkit.errors import as_row_errors, first_of
@@ -24,7 +24,7 @@ from connectors.toolkit.source import Begin, Idle, Mark, Origin, Refused, Source
 from hub.errors import RejectedError, UnavailableError
 from hub.log_words import say
 from hub.model import Event
-from hub.ports import Observer
+from hub.ports import Observer, Span, Tracer
 
 BATCH = 256
 """Events that are published in one outbox transaction at most."""
@@ -63,7 +63,9 @@ class Totals:
 class SourceRun:
     """One source on its way into one Publisher."""
 
-    def __init__(self, source: Source, progress: ProgressFile, observer: Observer) -> None:
+    def __init__(
+        self, source: Source, progress: ProgressFile, observer: Observer, *, tracer: Tracer | None = None
+    ) -> None:
         self.source = source
         self.totals = Totals()
         self._progress = progress
@@ -72,6 +74,9 @@ class SourceRun:
         self._taken: list[Taken] = []
         self._refused: list[tuple[Origin, RejectedError]] = []
         self._mark: Mark | None = None
+        self._tracer = tracer
+        self._spans: list[Span] = []
+        """One for each of ``_taken``, where traces are written."""
 
     @property
     def name(self) -> str:
@@ -97,6 +102,7 @@ class SourceRun:
 
     async def _run_once(self, publisher: EventPublisher) -> None:
         self._taken.clear()
+        self._spans.clear()
         self._refused.clear()
         self._mark = None
         state = await asyncio.to_thread(self._progress.load)
@@ -118,10 +124,22 @@ class SourceRun:
 
     def _gather(self, step: Taken | Refused) -> None:
         self._mark = None  # the position that is stored must not be older than the report's length beside it
+        if self._tracer is not None:
+            step = self._trace(self._tracer, step)
         if isinstance(step, Taken):
             self._taken.append(step)
         else:
             self._refused.append((step.origin, step.error))
+
+    def _trace(self, tracer: Tracer, step: Taken | Refused) -> Taken | Refused:
+        """A span for what was read; a row that is refused at once has an end already."""
+        rows = len(step.origins) if isinstance(step, Taken) else 1
+        span = tracer.start("source.row", source=self.name, rows=rows)
+        if isinstance(step, Refused):
+            span.end(code=step.error.code)
+            return step
+        self._spans.append(span)
+        return replace(step, event=replace(step.event, trace_context=span.context))
 
     async def _settle(self, publisher: EventPublisher) -> None:
         """Steps 1 to 3 of the module's docstring for what was gathered."""
@@ -140,6 +158,9 @@ class SourceRun:
         if mark is not None:
             state: dict[str, Any] = {"position": mark.position, "report": self._report.state()}
             await asyncio.to_thread(self._progress.store, state)
+        for span in self._spans:
+            span.end()
+        self._spans = []
         self._taken, self._refused, self._mark = [], [], None
         self._tell_progress()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hub.catalog import Catalog
 from hub.model import AgencyId
-from hub.ports import Observer
+from hub.ports import Observer, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class ConnectorContext:
     state: Path
     catalog: Catalog
     observer: Observer
+    tracer: Tracer | None = field(default=None, kw_only=True)
+    """Where its rows' spans go, where the site writes traces."""
 
     def path(self, value: Path) -> Path:
         """``value``, counted from ``base`` where it is relative."""

@@ -31,6 +31,7 @@ from hub.client.outbox import Outbox
 from hub.client.prepare import GrantsPolicy, Prepared, Preparer
 from hub.client.published import OutboxFull, Published, PublisherClosed
 from hub.client.publisher_facts import PublisherFacts, PublisherProgress
+from hub.client.publisher_trace import PublisherTrace, Traced
 from hub.client.sealing import Sealing
 from hub.client.sender import Sender
 from hub.client.store import StoreForked
@@ -38,7 +39,7 @@ from hub.client.store_thread import StoreThread
 from hub.errors import HubError, InvariantError, RejectedError, UnavailableError
 from hub.log_words import say
 from hub.model import AgencyId, Event
-from hub.ports import BusProducer, Clock, Observer
+from hub.ports import BusProducer, Clock, Observer, Tracer
 from hub.topics import ingest_topic
 from hub.trust.composite import SigningKey
 from hub.trust.directory import Directory
@@ -109,6 +110,7 @@ class Publisher:
         clock: Clock,
         observer: Observer,
         limits: PublisherLimits | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.agency = agency
         self.catalog = catalog
@@ -119,6 +121,7 @@ class Publisher:
         self._clock = clock
         self._limits = limits or PublisherLimits()
         self._facts = PublisherFacts(agency, clock, observer)
+        self._trace = None if tracer is None else PublisherTrace(tracer, agency)
 
         def make_sealer(current: Directory, previous: Mapping[AgencyId, tuple[bytes, int]]) -> Sealer:
             sealer = Sealer(
@@ -171,6 +174,7 @@ class Publisher:
             facts=self._facts,
             changes=self._changes,
             clock=self._clock,
+            trace=self._trace,
         )
         self._pid = os.getpid()
         self._open = _OpenFlush()
@@ -288,6 +292,20 @@ class Publisher:
     async def _submit(
         self, items: Sequence[tuple[Event, str | None]], to: Collection[AgencyId] | None
     ) -> list[Outcome]:
+        if self._trace is None:
+            return await self._submit_all(items, to, None)
+        traced = self._trace.begin(items)
+        try:
+            outcomes = await self._submit_all(items, to, traced)
+        except BaseException as error:
+            traced.failed(error)
+            raise
+        traced.ended(outcomes)
+        return outcomes
+
+    async def _submit_all(
+        self, items: Sequence[tuple[Event, str | None]], to: Collection[AgencyId] | None, traced: Traced | None
+    ) -> list[Outcome]:
         self._check_open()
         if os.getpid() != self._pid:
             raise StoreForked("this process was forked after the publisher was opened")
@@ -299,12 +317,20 @@ class Publisher:
                 await asyncio.sleep(0)
             await self._room_in_intake()
             now_ms = self._clock.now_ms()
+            span = None if traced is None else traced.prepare(place)
+            context = None if traced is None else traced.context(place)
             try:
-                prepared = self._preparer.prepare(event, key=key, only=to, directory=directory, now_ms=now_ms)
+                prepared = self._preparer.prepare(
+                    event, key=key, only=to, directory=directory, now_ms=now_ms, trace_context=context
+                )
             except RejectedError as error:
+                if span is not None:
+                    span.end(code=error.code)
                 self._facts.refused([(event.event_type, error)])
                 call.settle(place, error)
                 continue
+            if traced is not None and span is not None:
+                traced.prepared(place, span)
             self._admit(_Waiting(prepared, call, place))
         if items:
             await call.done

@@ -19,8 +19,9 @@ from hub.client.published import EventExpired
 from hub.errors import RejectedError, UnavailableError
 from hub.model import AgencyId, Decision, EventId, OpenedEvent
 from hub.policy.agreement import HUB_NOTICE
-from hub.ports import IncomingRecord, Position
-from hub.trust.checks import DirectoryBehind
+from hub.ports import IncomingRecord, Position, Tracer
+from hub.spans import bundle_context, context_of
+from hub.trust.checks import DirectoryBehind, FlushCache
 from hub.trust.directory import Directory
 from hub.trust.kem import KemPrivateKey
 from hub.trust.open import Delivered, KemKeyMissing, OpenedSections, Opener
@@ -72,6 +73,8 @@ class Arrival:
 
     event: OpenedEvent
     record: IncomingRecord
+    trace: str | None = None
+    """The context of its ``open`` span, where traces are written."""
 
 
 @dataclass(slots=True)
@@ -107,6 +110,7 @@ class Receiver:
         content: ContentFilter,
         streams: Streams,
         event_ids: EventIds,
+        tracer: Tracer | None = None,
     ) -> None:
         self._hub = hub
         self._agency = agency
@@ -115,6 +119,9 @@ class Receiver:
         self._content = content
         self.streams = streams
         self._event_ids = event_ids
+        self._tracer = tracer
+        self._flushes = FlushCache()
+        self._held: frozenset[bytes] | None = None
         self.reload_keys()
 
     def reload_keys(self) -> None:
@@ -222,6 +229,7 @@ class Receiver:
         self, record: IncomingRecord, delivered: Delivered, directory: Directory, now_ms: int, out: Received
     ) -> None:
         publisher, event_type = delivered.publisher, delivered.route.event_type
+        began_ns = 0 if self._tracer is None else time.time_ns()
         self._event_ids.check(publisher, delivered.event_ids, delivered.header_hashes)
         try:
             opened = self._opener.open(delivered)
@@ -242,7 +250,37 @@ class Receiver:
             except RejectedError as error:
                 self._refuse(out, record, error, now_ms, delivered, sections)
                 continue
-            self._accept(record, delivered, sections, body, now_ms, out)
+            trace = None if self._tracer is None else self._trace(self._tracer, delivered, body, began_ns)
+            self._accept(record, delivered, sections, body, now_ms, out, trace)
+        if self._tracer is not None:
+            self._trace_bundle(self._tracer, delivered, began_ns)
+
+    def _trace(self, tracer: Tracer, delivered: Delivered, body: Mapping[str, Any], began_ns: int) -> str | None:
+        """An ``open`` span in the event's trace, where its publisher sealed one with it and it may be seen."""
+        span = tracer.start(
+            "open",
+            parent=context_of(body),
+            links=[bundle_context(delivered.head_hash)],
+            at_ns=began_ns,
+            agency=self._agency,
+            publisher=delivered.publisher,
+            event_type=delivered.route.event_type,
+        )
+        span.end()
+        return span.context
+
+    def _trace_bundle(self, tracer: Tracer, delivered: Delivered, began_ns: int) -> None:
+        span = tracer.start(
+            "receive",
+            parent=bundle_context(delivered.head_hash),
+            at_ns=began_ns,
+            agency=self._agency,
+            publisher=delivered.publisher,
+            event_type=delivered.route.event_type,
+            bundle=delivered.head_hash.hex()[:16],
+            events=delivered.n,
+        )
+        span.end()
 
     def _accept(
         self,
@@ -252,6 +290,7 @@ class Receiver:
         body: Mapping[str, Any],
         now_ms: int,
         out: Received,
+        trace: str | None,
     ) -> None:
         publisher, route = delivered.publisher, delivered.route
         event = OpenedEvent(
@@ -274,7 +313,7 @@ class Receiver:
             return
         decision = self._content.matches(event)
         if decision.allowed:
-            out.arrivals.append(Arrival(event, record))
+            out.arrivals.append(Arrival(event, record, trace))
         else:
             out.events[publisher, route.event_type, "filtered", decision.code] += 1
 

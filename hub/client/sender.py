@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
@@ -12,6 +13,7 @@ from hub.client.flush import FlushWriter
 from hub.client.limits import PublisherLimits
 from hub.client.outbox import Depth, StoredRecord
 from hub.client.publisher_facts import PublisherFacts
+from hub.client.publisher_trace import PublisherTrace
 from hub.client.store_thread import StoreThread
 from hub.errors import UnavailableError
 from hub.ports import BusProducer, Clock, OutgoingRecord
@@ -39,6 +41,7 @@ class Sender:
         facts: PublisherFacts,
         changes: Changes,
         clock: Clock,
+        trace: PublisherTrace | None = None,
     ) -> None:
         self._topic = topic
         self._producer = producer
@@ -48,6 +51,7 @@ class Sender:
         self._facts = facts
         self._changes = changes
         self._clock = clock
+        self._trace = trace
         self._stored = asyncio.Event()
 
     def stored(self) -> None:
@@ -67,7 +71,10 @@ class Sender:
             if not batch:
                 await self._wait()
                 continue
+            began_ns = 0 if self._trace is None else time.time_ns()
             await self._send(batch)
+            if self._trace is not None:
+                self._trace.sent(batch, began_ns=began_ns)
             acknowledged = batch[-1].position
             self._facts.sent(batch)
 

@@ -13,7 +13,7 @@ from hub.client.sink import Sink
 from hub.errors import ConfigError, RejectedError, UnavailableError
 from hub.log_words import say
 from hub.model import AgencyId, EventRef
-from hub.ports import Clock
+from hub.ports import Clock, Tracer
 
 SinkStates = dict[str, Mapping[str, Any]]
 
@@ -35,7 +35,13 @@ class SinkWriter:
     """
 
     def __init__(
-        self, sinks: Sequence[Sink], *, agency: AgencyId, clock: Clock, wrote: Callable[[str, float], None]
+        self,
+        sinks: Sequence[Sink],
+        *,
+        agency: AgencyId,
+        clock: Clock,
+        wrote: Callable[[str, float], None],
+        tracer: Tracer | None = None,
     ) -> None:
         self.names = tuple(sink.name for sink in sinks)
         if len(set(self.names)) != len(self.names):
@@ -44,6 +50,7 @@ class SinkWriter:
         self._agency = agency
         self._clock = clock
         self._wrote = wrote
+        self._tracer = tracer
         self._states: SinkStates = {}
 
     async def open(self, states: Mapping[str, Mapping[str, Any]]) -> None:
@@ -72,6 +79,7 @@ class SinkWriter:
             if only and sink.name != only:
                 continue
             began = time.perf_counter()
+            began_ns = 0 if self._tracer is None else time.time_ns()
             try:
                 state = await sink.write(events)
             except RejectedError:
@@ -80,9 +88,18 @@ class SinkWriter:
                 say("sink.unavailable", agency=self._agency, sink=sink.name, code=error.code)
                 raise
             self._wrote(sink.name, time.perf_counter() - began)
+            if self._tracer is not None:
+                self._trace(self._tracer, sink, arrivals, began_ns)
             if state is not None:
                 written.states[sink.name] = state
         return written
+
+    def _trace(self, tracer: Tracer, sink: Sink, arrivals: Sequence[Arrival], began_ns: int) -> None:
+        ended_ns = time.time_ns()
+        for arrival in arrivals:
+            if arrival.trace is not None:
+                span = tracer.start("sink", parent=arrival.trace, at_ns=began_ns, agency=self._agency, sink=sink.name)
+                span.end(at_ns=ended_ns)
 
     async def _write_apart(self, sink: Sink, arrivals: Sequence[Arrival], written: Written) -> Mapping[str, Any] | None:
         """Something of the batch is refused: from the stored state, one by one, so that only the culprit is."""

@@ -30,7 +30,7 @@ from hub.client.subscriber_facts import SubscriberFacts, SubscriberProgress
 from hub.errors import BusRebalanced, UnavailableError
 from hub.log_words import say
 from hub.model import AgencyId
-from hub.ports import BusConsumer, Clock, IncomingRecord, Observer, Position
+from hub.ports import BusConsumer, Clock, IncomingRecord, Observer, Position, Tracer
 from hub.trust.directory import Directory
 from hub.trust.kem import KemPrivateKey
 from hub.trust.replay import EventIds
@@ -74,6 +74,7 @@ class Subscriber:
         clock: Clock,
         observer: Observer,
         limits: SubscriberLimits | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.agency = agency
         self._hub = hub
@@ -85,8 +86,9 @@ class Subscriber:
         self._consumer = consumer
         self._clock = clock
         self._limits = limits or SubscriberLimits()
+        self._tracer = tracer
         self._facts = SubscriberFacts(agency, clock, observer)
-        self._sinks = SinkWriter(sinks, agency=agency, clock=clock, wrote=self._facts.sink_wrote)
+        self._sinks = SinkWriter(sinks, agency=agency, clock=clock, wrote=self._facts.sink_wrote, tracer=tracer)
         self._event_ids = EventIds()
         self._waits: dict[Position, _Wait] = {}
         self._positions: dict[Position, int] = {}
@@ -200,6 +202,7 @@ class Subscriber:
             content=self._content,
             streams=Streams.from_state(state.streams),
             event_ids=self._event_ids,
+            tracer=self._tracer,
         )
         return state
 
