@@ -18,8 +18,8 @@ import yaml
 
 from deploy.demo.agencies import SITES, Site
 from hub.adapters.key_files import load_kem_public_key, load_signing_key, load_verify_key
+from hub.adapters.repository_files import load_repository, save_repository
 from hub.adapters.tls import TlsFiles
-from hub.adapters.tuf_repository import load_repository, save_repository
 from hub.adapters.tuf_roles import sign_agency_role, sign_agreement_role
 from hub.cli.main import root as hub_command
 from hub.errors import InvariantError

@@ -93,7 +93,7 @@ def in_order(paths: Iterable[str]) -> list[str]:
 
 
 class BundleFiles:
-    """A repository in one file (docs/spec/directory.md, 9): to mail, for a reply, for tests."""
+    """A repository in one file (docs/spec/directory.md, 9.3): to mail, for a reply, for tests."""
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = dict(files)

@@ -1,6 +1,6 @@
 """The directory from a TUF repository, behind its port: verified by python-tuf, yielded as the frozen ``Directory``.
 
-docs/spec/directory.md, section 7. The library's updater is synchronous and keeps files, so :meth:`TufDirectory.refresh`
+docs/spec/directory.md, section 6. The library's updater is synchronous and keeps files, so :meth:`TufDirectory.refresh`
 is for a thread, one at a time for a folder; :meth:`TufDirectory.current` touches no file and never waits.
 """
 

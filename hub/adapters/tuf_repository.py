@@ -1,25 +1,22 @@
 """The directory's repository as the custodians and the operator change it: staged, signed one by one, published.
 
 docs/spec/directory.md, section 8. A repository is a folder, or one file that is carried between custodians (a
-*proposal*). Everything is in memory while it is changed; :func:`save_repository` writes it. What was published is never
-changed: a new version goes beside it, and the timestamp, which makes it the current one, is written last.
+*proposal*). Everything is in memory while it is changed (hub/adapters/repository_files.py reads and writes it); what is
+staged is made the current version by hub/adapters/tuf_publish.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Final, TypeVar
+from datetime import datetime
+from typing import Final
 
-from securesystemslib.exceptions import UnverifiedSignatureError
-from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import (
     DelegatedRole,
     Delegations,
     Metadata,
-    MetaFile,
     Role,
     Snapshot,
     TargetFile,
@@ -31,15 +28,13 @@ from tuf.api.metadata import (
     Root as TufRoot,
 )
 
-from hub.adapters.directory_files import MAX_BUNDLE, BundleFiles, FolderFiles, encode_bundle, in_order, parse_bundle
-from hub.adapters.files import read_file, write_file
+from hub.adapters.directory_files import BundleFiles
 from hub.adapters.tuf_keys import CompositeKey, CompositeSigner
+from hub.adapters.tuf_metadata import RepositoryInvalid, after, hashed_path, read_metadata, root_versions
 from hub.adapters.tuf_reader import (
     CUSTODIANS_FIELD,
     HUB_FIELD,
     INDEX,
-    SIGNED_AT,
-    Verified,
     check_delegations,
     read_directory,
     read_root,
@@ -55,7 +50,6 @@ from hub.adapters.tuf_roles import (
     read_statement,
     target_path,
 )
-from hub.errors import ConfigError
 from hub.model import AgencyId
 from hub.trust.composite import SigningKey, VerifyKey
 from hub.trust.directory import Directory, DirectoryFault, DirectoryParts, build_directory
@@ -65,23 +59,8 @@ from hub.trust.root import Custodian, Root
 ROOT_DAYS: Final = 730
 TARGETS_DAYS: Final = 366
 """How long what the custodians signed holds without a new signature of theirs."""
-TIMESTAMP_DAYS: Final = 14
-"""How long a published directory holds: as long as a site may be away, and the operator's key be stolen unnoticed."""
-
-_STAGED: Final = "staged/"
-_S = TypeVar("_S", TufRoot, Timestamp, Snapshot, Targets)
-
-
-class RepositoryInvalid(ConfigError):
-    """A repository that cannot be worked with, or a change that makes no sense in it."""
-
-    code = "repository.invalid"
-
-
-class RepositoryUnsigned(ConfigError):
-    """What is staged lacks signatures."""
-
-    code = "repository.unsigned"
+_DRAFT_MS: Final = 86_400_000
+"""How long a draft that is shown would hold: it is nobody's directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +71,6 @@ class Lacking:
     lacking: int
     signed_by: tuple[str, ...]
     could_sign: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What :meth:`Repository.publish` wrote: the verified directory, and the paths that are new or no longer wanted."""
-
-    verified: Verified
-    written: tuple[str, ...]
-    dropped: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -116,17 +86,17 @@ class Repository:
     def root(self) -> Metadata[TufRoot]:
         """The root, staged or else the newest published. Raises :class:`RepositoryInvalid`."""
         raw = self.staged.get("root") or self._newest("root")
-        return _parse(raw, TufRoot, "root")
+        return read_metadata(raw, TufRoot, "root")
 
     def published_root(self) -> Metadata[TufRoot] | None:
         """The newest published root."""
         raw = self._newest("root")
-        return None if raw is None else _parse(raw, TufRoot, "root")
+        return None if raw is None else read_metadata(raw, TufRoot, "root")
 
     def targets(self) -> Metadata[Targets]:
         """The custodians' targets, staged or else published."""
         raw = self.staged.get("targets") or self._current("targets")
-        return _parse(raw, Targets, "targets")
+        return read_metadata(raw, Targets, "targets")
 
     def index(self) -> Index:
         """The index, staged or else published."""
@@ -142,7 +112,7 @@ class Repository:
         metadata = self._current(name)
         if metadata is None:
             return None
-        signed = _parse(metadata, Targets, name).signed
+        signed = read_metadata(metadata, Targets, name).signed
         payload = self._target(target_path(name), signed.targets[target_path(name)])
         return None if payload is None else SignedRole(name, metadata, payload)
 
@@ -160,7 +130,7 @@ class Repository:
 
     def published(self, now_ms: int) -> Directory | None:
         """The directory as it is published, to be compared with; expired or not. ``None`` where there is none yet."""
-        return Repository(dict(self.files)).draft(now_ms) if self._snapshot_version() else None
+        return Repository(dict(self.files)).draft(now_ms) if self.snapshot_version() else None
 
     def verify_from(self, root: bytes, now_ms: int) -> Directory:
         """The published directory as a reader has it who pinned ``root``. Raises what ``read_directory`` raises."""
@@ -185,9 +155,9 @@ class Repository:
         return build_directory(
             DirectoryParts(
                 root,
-                self._snapshot_version() + (1 if self.staged else 0),
+                self.snapshot_version() + (1 if self.staged else 0),
                 now_ms,
-                now_ms + TIMESTAMP_DAYS * 86_400_000,
+                now_ms + _DRAFT_MS,
                 b"",
                 index,
                 identities,
@@ -236,8 +206,8 @@ class Repository:
         """A repository with nothing in it but its custodians, staged. Raises ``RootInvalid``."""
         repository = cls()
         Root(hub, tuple(custodians), threshold, tuple(online))  # says what is wrong
-        repository._stage_root(hub, custodians, threshold, online, 1, _after(now_ms, root_days))
-        targets = Targets(expires=_after(now_ms, targets_days), delegations=Delegations({}, {}))
+        repository._stage_root(hub, custodians, threshold, online, 1, after(now_ms, root_days))
+        targets = Targets(expires=after(now_ms, targets_days), delegations=Delegations({}, {}))
         repository._stage_targets(targets, Index(hub, (), ()))
         return repository
 
@@ -260,13 +230,13 @@ class Repository:
         named, wanted = tuple(custodians or root.custodians), threshold or root.threshold
         keys = tuple(online or root.online)
         Root(root.hub, named, wanted, keys)
-        self._stage_root(root.hub, named, wanted, keys, version, _after(now_ms, days))
+        self._stage_root(root.hub, named, wanted, keys, version, after(now_ms, days))
         self.renew(now_ms=now_ms)
 
     def renew(self, *, now_ms: int, days: int = TARGETS_DAYS) -> None:
         """Stage the targets as they are, to hold for ``days`` more."""
         targets = self.targets().signed
-        targets.expires = _after(now_ms, days)
+        targets.expires = after(now_ms, days)
         self._stage_targets(targets, self.index())
 
     def put_agency(self, agency: AgencyId, name: str, identity: VerifyKey, role: SignedRole) -> tuple[str, ...]:
@@ -404,7 +374,7 @@ class Repository:
                 continue
             if part not in other.staged:
                 raise RepositoryInvalid("the other has nothing staged of that kind", part=part)
-            mine, theirs = (_parse_custodial(part, staged[part]) for staged in (self.staged, other.staged))
+            mine, theirs = (_read_custodial(part, staged[part]) for staged in (self.staged, other.staged))
             if mine.signed_bytes != theirs.signed_bytes:
                 raise RepositoryInvalid("the other has something else staged: it is no copy of this", part=part)
             fresh = {keyid: found for keyid, found in theirs.signatures.items() if keyid not in mine.signatures}
@@ -413,54 +383,25 @@ class Repository:
             self.staged[part] = mine.to_bytes()
         return new
 
-    def publish(self, online: SigningKey, *, now_ms: int, days: int = TIMESTAMP_DAYS) -> Published:
-        """Make what is staged the current version, or date the current one anew. In memory: see save_repository.
-
-        What comes out was verified as a reader does. Raises :class:`RepositoryUnsigned`, :class:`RepositoryInvalid`,
-        and what the reader refuses.
-        """
-        missing = [part for part in self.lacking() if part.lacking]
-        if missing:
-            told = "; ".join(f"{part.part}: {part.lacking} more, of {', '.join(part.could_sign)}" for part in missing)
-            raise RepositoryUnsigned(f"signatures are lacking: {told}")
-        files = {**self.files, **self._staged_files()}
-        signer = CompositeSigner(online)
-        if signer.public_key.keyid not in self.root().signed.roles["timestamp"].keyids:
-            raise RepositoryInvalid("this key is none of the root's online keys", key_id=signer.public_key.keyid[:16])
-        snapshot = self._next_snapshot(files, now_ms)
-        if snapshot is not None:
-            metadata = Metadata(snapshot)
-            metadata.sign(signer)
-            files[f"metadata/{snapshot.version}.snapshot.json"] = metadata.to_bytes()
-        version = self._snapshot_version() if snapshot is None else snapshot.version
-        files["metadata/timestamp.json"] = self._next_timestamp(files, version, signer, now_ms, days)
-        kept = _wanted(files, version)
-        first_root = min(_root_versions(files))
-        verified = read_directory(BundleFiles(kept), root=files[f"metadata/{first_root}.root.json"], now_ms=now_ms)
-        written = tuple(path for path, raw in kept.items() if self.files.get(path) != raw)
-        dropped = tuple(sorted(self.files.keys() - kept.keys()))
-        self.files, self.staged = kept, {}
-        return Published(verified, written, dropped)
-
     # --- inner -----------------------------------------------------------------------------------------------------
 
     def _newest(self, role: str) -> bytes | None:
-        versions = _root_versions(self.files)
+        versions = root_versions(self.files)
         return self.files[f"metadata/{max(versions)}.{role}.json"] if versions else None
 
-    def _snapshot(self) -> Snapshot | None:
+    def snapshot(self) -> Snapshot | None:
         raw = self.files.get("metadata/timestamp.json")
         if raw is None:
             return None
-        version = _parse(raw, Timestamp, "timestamp").signed.snapshot_meta.version
-        return _parse(self.files.get(f"metadata/{version}.snapshot.json"), Snapshot, "snapshot").signed
+        version = read_metadata(raw, Timestamp, "timestamp").signed.snapshot_meta.version
+        return read_metadata(self.files.get(f"metadata/{version}.snapshot.json"), Snapshot, "snapshot").signed
 
-    def _snapshot_version(self) -> int:
-        snapshot = self._snapshot()
+    def snapshot_version(self) -> int:
+        snapshot = self.snapshot()
         return 0 if snapshot is None else snapshot.version
 
     def _published_version(self, role: str) -> int:
-        snapshot = self._snapshot()
+        snapshot = self.snapshot()
         meta = None if snapshot is None else snapshot.meta.get(f"{role}.json")
         return 0 if meta is None else meta.version
 
@@ -469,8 +410,7 @@ class Repository:
         return self.files.get(f"metadata/{version}.{role}.json") if version else None
 
     def _target(self, path: str, info: TargetFile) -> bytes | None:
-        folder, slash, name = path.rpartition("/")
-        return self.files.get(f"targets/{folder}{slash}{info.hashes['sha256']}.{name}")
+        return self.files.get(hashed_path(path, info.hashes["sha256"]))
 
     def _signed_payload(self, name: str, keys: Sequence[VerifyKey]) -> bytes | None:
         role = self.role(name)
@@ -543,7 +483,7 @@ class Repository:
             targets.revoke_key(keyid, name)
         del delegations.roles[name]
 
-    def _staged_files(self) -> dict[str, bytes]:
+    def staged_files(self) -> dict[str, bytes]:
         """What is staged, under the names that it is published by."""
         found: dict[str, bytes] = {}
         for name, raw in self.staged.items():
@@ -552,41 +492,12 @@ class Repository:
             elif name == "targets":
                 found[f"metadata/{self.targets().signed.version}.targets.json"] = raw
             elif name == "index":
-                found[f"targets/{TargetFile.from_data(INDEX, raw, ['sha256']).hashes['sha256']}.{INDEX}"] = raw
+                found[hashed_path(INDEX, _digest(raw))] = raw
             else:
                 role = parse_signed_role(raw)
-                folder, slash, last = role.path.rpartition("/")
-                digest = TargetFile.from_data(role.path, role.payload, ["sha256"]).hashes["sha256"]
                 found[f"metadata/{role.version}.{name}.json"] = role.metadata
-                found[f"targets/{folder}{slash}{digest}.{last}"] = role.payload
+                found[hashed_path(role.path, _digest(role.payload))] = role.payload
         return found
-
-    def _next_snapshot(self, files: Mapping[str, bytes], now_ms: int) -> Snapshot | None:
-        """The snapshot of ``files`` after the published one, or ``None`` where nothing changed and it still holds."""
-        before = self._snapshot()
-        meta = {} if before is None else dict(before.meta)
-        for name in self.staged:
-            if name in ("root", "index"):
-                continue
-            version = (
-                self.targets().signed.version if name == "targets" else parse_signed_role(self.staged[name]).version
-            )
-            meta[f"{name}.json"] = MetaFile.from_data(version, files[f"metadata/{version}.{name}.json"], ["sha256"])
-        renewed = before is None or before.expires < _after(now_ms, TARGETS_DAYS // 2)
-        if before is not None and meta == before.meta and not renewed:
-            return None
-        version = 1 if before is None else before.version + 1
-        return Snapshot(version, None, _after(now_ms, TARGETS_DAYS), meta)
-
-    def _next_timestamp(
-        self, files: Mapping[str, bytes], version: int, signer: CompositeSigner, now_ms: int, days: int
-    ) -> bytes:
-        raw = self.files.get("metadata/timestamp.json")
-        number = 1 if raw is None else _parse(raw, Timestamp, "timestamp").signed.version + 1
-        meta = MetaFile.from_data(version, files[f"metadata/{version}.snapshot.json"], ["sha256"])
-        metadata = Metadata(Timestamp(number, None, _after(now_ms, days), meta, {SIGNED_AT: now_ms}))
-        metadata.sign(signer)
-        return metadata.to_bytes()
 
 
 def _lacking(part: str, root: TufRoot, result: VerificationResult) -> Lacking:
@@ -597,89 +508,9 @@ def _lacking(part: str, root: TufRoot, result: VerificationResult) -> Lacking:
     )
 
 
-def _wanted(files: Mapping[str, bytes], version: int) -> dict[str, bytes]:
-    """The files of the snapshot ``version`` and of the one before, which a reader may be at, and every root."""
-    wanted = {"metadata/timestamp.json"} | {f"metadata/{number}.root.json" for number in _root_versions(files)}
-    for number in (version - 1, version):
-        name = f"metadata/{number}.snapshot.json"
-        if name not in files:
-            continue
-        wanted.add(name)
-        for role, meta in _parse(files[name], Snapshot, "snapshot").signed.meta.items():
-            path = f"metadata/{meta.version}.{role}"
-            if path not in files:
-                continue
-            wanted.add(path)
-            for target, info in _parse(files[path], Targets, role).signed.targets.items():
-                folder, slash, last = target.rpartition("/")
-                wanted.add(f"targets/{folder}{slash}{info.hashes['sha256']}.{last}")
-    return {path: files[path] for path in sorted(files) if path in wanted}
+def _digest(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
 
 
-def _root_versions(files: Mapping[str, bytes]) -> list[int]:
-    return [int(path.removeprefix("metadata/").partition(".")[0]) for path in files if path.endswith(".root.json")]
-
-
-def _after(now_ms: int, days: int) -> datetime:
-    return datetime.fromtimestamp(now_ms / 1000, UTC) + timedelta(days=days)
-
-
-def _parse(raw: bytes | None, kind: type[_S], what: str) -> Metadata[_S]:
-    if raw is None:
-        raise RepositoryInvalid("the repository lacks a part", part=what)
-    try:
-        metadata = Metadata[_S].from_bytes(raw)
-    except (RepositoryError, UnverifiedSignatureError) as error:
-        raise RepositoryInvalid(f"a part of the repository is damaged: {error}", part=what) from error
-    if not isinstance(metadata.signed, kind):
-        raise RepositoryInvalid("a part of the repository is of another kind", part=what, found=metadata.signed.type)
-    return metadata
-
-
-def _parse_custodial(part: str, raw: bytes) -> Metadata[TufRoot] | Metadata[Targets]:
-    return _parse(raw, TufRoot, part) if part == "root" else _parse(raw, Targets, part)
-
-
-# --- on disk ----------------------------------------------------------------------------------------------------------
-
-
-def load_repository(path: Path) -> Repository:
-    """The repository in a folder, or in one file. Raises ``FileUnreadable``, ``DirectoryBundleMalformed``."""
-    if path.is_dir():
-        folder = FolderFiles(path)
-        found = {name: raw for name in folder.paths() if (raw := folder.read(name)) is not None}
-        staged = {
-            file.name.removesuffix(".json"): read_file(file, MAX_BUNDLE)
-            for file in sorted((path / "staged").glob("*.json"))
-        }
-        return Repository(found, staged)
-    bundle = parse_bundle(read_file(path, MAX_BUNDLE), staged=True)
-    staged = {
-        name.removeprefix(_STAGED).removesuffix(".json"): raw
-        for name, raw in bundle.files.items()
-        if name.startswith(_STAGED)
-    }
-    return Repository({name: raw for name, raw in bundle.files.items() if not name.startswith(_STAGED)}, staged)
-
-
-def save_repository(repository: Repository, path: Path) -> None:
-    """Write it to a folder (what is published first, its timestamp last, then what is staged) or to one file.
-
-    A path that ends in ``.json`` is a file. Raises ``FileUnreadable``.
-    """
-    if path.suffix == ".json":
-        staged = {f"{_STAGED}{name}.json": raw for name, raw in repository.staged.items()}
-        write_file(path, encode_bundle({**repository.files, **staged}))
-        return
-    folder = FolderFiles(path)
-    for name in in_order(repository.files):
-        if folder.read(name) != repository.files[name]:
-            folder.write(name, repository.files[name])
-    for name in set(folder.paths()) - repository.files.keys():
-        folder.remove(name)
-    (path / "staged").mkdir(parents=True, exist_ok=True)
-    for name, raw in repository.staged.items():
-        write_file(path / "staged" / f"{name}.json", raw)
-    for file in (path / "staged").glob("*.json"):
-        if file.name.removesuffix(".json") not in repository.staged:
-            file.unlink()
+def _read_custodial(part: str, raw: bytes) -> Metadata[TufRoot] | Metadata[Targets]:
+    return read_metadata(raw, TufRoot, part) if part == "root" else read_metadata(raw, Targets, part)

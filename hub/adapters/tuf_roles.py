@@ -2,7 +2,7 @@
 
 An agency signs its key statement (role ``agency.<CODE>``), two parties their agreement (role ``agreement.<slug>``).
 What a role may list is said in the directory: one path, so that one role's metadata passes for no other's.
-docs/spec/directory.md, sections 5 and 6.
+docs/spec/directory.md, sections 4, 5 and 7.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ REFUSED_SECONDS: Final = 5.0
 
 
 class WatchedDirectory:
-    """A ``DirectorySource`` around a :class:`TufDirectory`. ``topic``: where Kafka has it, and the mirror in a folder."""
+    """A ``DirectorySource`` around a :class:`TufDirectory`. ``topic``: where Kafka has it, and the mirror of it."""
 
     def __init__(self, inner: TufDirectory, *, topic: tuple[str, TlsFiles, Mirror] | None = None) -> None:
         self._inner = inner

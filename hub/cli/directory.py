@@ -18,21 +18,18 @@ import click
 
 from hub.adapters.enrolment import Reply, encode_reply, parse_enrolment
 from hub.adapters.files import read_file, write_file
+from hub.adapters.fingerprint import check_words, fingerprint_words
 from hub.adapters.key_files import KeyAccess, load_signing_key, load_verify_key
 from hub.adapters.passphrase import passphrase_source
+from hub.adapters.repository_files import load_repository, save_repository
+from hub.adapters.tuf_metadata import RepositoryInvalid
+from hub.adapters.tuf_publish import TIMESTAMP_DAYS, publish
 from hub.adapters.tuf_reader import read_root
-from hub.adapters.tuf_repository import (
-    ROOT_DAYS,
-    TARGETS_DAYS,
-    TIMESTAMP_DAYS,
-    Repository,
-    RepositoryInvalid,
-    load_repository,
-    save_repository,
-)
+from hub.adapters.tuf_repository import ROOT_DAYS, TARGETS_DAYS, Repository
 from hub.adapters.tuf_roles import MAX_ROLE_FILE, parse_signed_role
 from hub.cli.asking import ask, yes_option
 from hub.cli.directory_shown import diff_command, print_changes, show_command, verify_command
+from hub.cli.key_options import language_option, passphrase_option, print_words
 from hub.cli.keys import AgencyCode
 from hub.errors import ConfigError
 from hub.model import HUB, AgencyId
@@ -47,9 +44,6 @@ _FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 _PLACE: Final = click.Path(path_type=Path)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _repository = click.argument("repository", metavar="REPOSITORY", type=_FOLDER)
-_passphrase = click.option(
-    "--passphrase-file", type=_FILE, help="Of the key, where it is encrypted; else it is asked for."
-)
 
 
 class CustodianUnknown(ConfigError):
@@ -109,7 +103,7 @@ def init(
     "--key", "keys", multiple=True, required=True, type=_FILE, help="A custodian's private key; may be repeated."
 )
 @click.option("--root", type=_FILE, help="The root that this custodian knows: what is published must follow from it.")
-@_passphrase
+@passphrase_option
 @yes_option
 @_as_json
 def sign(
@@ -248,15 +242,21 @@ def renew(repository: Path, days: int, yes: bool, as_json: bool) -> None:
 @_repository
 @click.argument("enrolment", metavar="ENROLMENT.json", type=_FILE)
 @click.option("--rekey", is_flag=True, help="The agency is listed already: it has a new identity key.")
+@click.option("--words", help="The fingerprint as the agency read it out: compared, nobody is asked.")
+@language_option
 @yes_option
 @_as_json
-def add_agency(repository: Path, enrolment: Path, rekey: bool, yes: bool, as_json: bool) -> None:
+def add_agency(
+    repository: Path, enrolment: Path, rekey: bool, words: str | None, language: str, yes: bool, as_json: bool
+) -> None:
     """Stage an agency from the file that it sent. Before you sign: have it read its fingerprint out by phone.
 
     With --rekey its agreements are listed: each holds again when the new key has signed it (`hub agreement sign`, then
     `hub directory add-agreement`).
     """
     sent = parse_enrolment(read_file(enrolment, MAX_ROLE_FILE))
+    if words is not None:
+        check_words(sent.identity.key_id, words)
     unsigned: tuple[str, ...] = ()
 
     def add(loaded: Repository) -> None:
@@ -267,13 +267,14 @@ def add_agency(repository: Path, enrolment: Path, rekey: bool, yes: bool, as_jso
         unsigned = loaded.put_agency(sent.agency, sent.name, sent.identity, sent.role)
 
     def warn() -> None:
-        click.echo(f"{sent.agency} reads out by phone: {sent.identity.key_id.hex()}", err=True)
+        print_words(f"fingerprint of {sent.agency}'s identity key", fingerprint_words(sent.identity.key_id, language))
         for slug in unsigned:
             click.echo(
                 f"warning: agreement {slug} holds no more until {sent.agency} signs it with its new key", err=True
             )
 
-    _change(repository, yes, as_json, "Are these the words, and shall this be staged?", add, warn=warn)
+    question = "Are these the words that it read out, and shall this be staged?"
+    _change(repository, yes or words is not None, as_json, question, add, warn=None if as_json else warn)
 
 
 @cli.command("update-agency")
@@ -350,7 +351,7 @@ def withdraw_agreement(repository: Path, slug: str, yes: bool, as_json: bool) ->
 # --- publishing -------------------------------------------------------------------------------------------------------
 
 
-@cli.command()
+@cli.command("publish")
 @_repository
 @click.option("--key", required=True, type=_FILE, help="The operator's private online key.")
 @click.option(
@@ -361,10 +362,10 @@ def withdraw_agreement(repository: Path, slug: str, yes: bool, as_json: bool) ->
 @click.option(
     "--end-agreements", is_flag=True, help="Publish although agreements hold no more that a rekeyed agency must sign."
 )
-@_passphrase
+@passphrase_option
 @yes_option
 @_as_json
-def publish(
+def publish_command(
     repository: Path,
     key: Path,
     days: int,
@@ -387,7 +388,7 @@ def publish(
         if not as_json:
             _print_staged(loaded)
         ask("Publish this?", yes=yes)
-    published = loaded.publish(_private(key, KeyUse.ONLINE, passphrase_file), now_ms=_now(), days=days)
+    published = publish(loaded, _private(key, KeyUse.ONLINE, passphrase_file), now_ms=_now(), days=days)
     save_repository(loaded, repository)
     sent = None
     if bootstrap is not None and tls is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from hub.adapters.fingerprint import fingerprint_words, root_id
 from hub.adapters.tuf_reader import Verified, load_directory
 from hub.policy.agreement_words import agreement_words
 from hub.policy.directory_diff import DirectoryChange, diff_directories, diff_roots
@@ -69,7 +70,8 @@ def show_command(directory: Path, root_file: Path, at_least: int, agreement: str
     console = Console(highlight=False)
     names = ", ".join(custodian.name for custodian in verified.root.custodians)
     console.print(f"{_line(found)}; expires {_day(found.expires_at_ms)}")
-    console.print(f"root {verified.root.version}: {verified.root.threshold} of {names} sign")
+    console.print(f"root {verified.root.version}: {verified.root.threshold} of {names} sign; read out by phone:")
+    console.print(f"  {' '.join(fingerprint_words(root_id(verified.root)))}")
     console.print(_table("Agencies", agencies))
     console.print(_table("Agreements", [_agreement_text(row) for row in agreements]))
     for fault in found.faults:
@@ -129,6 +131,7 @@ def _summary(verified: Verified) -> dict[str, Any]:
         "expires_at_ms": directory.expires_at_ms,
         "root": root.version,
         "threshold": root.threshold,
+        "root_words": list(fingerprint_words(root_id(root))),
         "custodians": [custodian.name for custodian in root.custodians],
         "agencies_count": len(directory.entries),
         "agreements_count": len(directory.documents),

@@ -1,6 +1,6 @@
 """An agreement of two parties: its document, as both of them sign it, and the clauses that decisions are made by.
 
-docs/spec/directory.md, section "The agreement". Nothing here verifies a signature. Pure: bytes in, values out.
+docs/spec/directory.md, section 7. Nothing here verifies a signature. Pure: bytes in, values out.
 """
 
 from __future__ import annotations

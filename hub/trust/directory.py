@@ -307,7 +307,7 @@ class DirectoryParts:
 
 
 def build_directory(parts: DirectoryParts) -> Directory:
-    """The frozen directory (directory 7). A statement or agreement that does not hold becomes a fault of its own.
+    """The frozen directory (directory 6). A statement or agreement that does not hold becomes a fault of its own.
 
     Raises :class:`DirectoryOtherHub`, :class:`DirectoryMalformed`, and :class:`DirectoryKeyShared` where the custodians
     listed one key for two holders.

@@ -1,6 +1,6 @@
 """The index of the directory: which agencies and agreements there are, as the custodians sign it.
 
-docs/spec/directory.md, section 4. Pure: bytes in, values out; the signature is on the metadata that lists its hash.
+docs/spec/directory.md, 5.1. Pure: bytes in, values out; the signature is on the metadata that lists its hash.
 """
 
 from __future__ import annotations

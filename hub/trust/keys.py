@@ -2,7 +2,7 @@
 
 A key file says what its key is for, and is taken for nothing else: a custodian's key never signs a flush, an identity
 key never opens a wrap. Of a composite key the Ed25519 half may be in a token: its file then holds the other half.
-Reading the disk is hub/adapters/key_files.py. docs/spec/directory.md, section 7.
+Reading the disk is hub/adapters/key_files.py. docs/spec/directory.md, section 11.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Deriving is slow on purpose (0.2 s, 64 MiB), so one derivation serves all files that share a salt: a :class:`Passphrase`
 remembers what it derived. Pure: where a passphrase comes from is hub/adapters/passphrase.py. docs/spec/directory.md,
-section 7.
+section 11.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 from hub.adapters.directory_files import encode_bundle
+from hub.adapters.tuf_publish import publish
 from hub.adapters.tuf_repository import Repository
 from hub.adapters.tuf_roles import SignedRole, sign_agency_role, sign_agreement_role
 from hub.model import (
@@ -285,7 +286,7 @@ class World:
             for custodian in self.custodians[: self.threshold]:
                 self.repository.sign(custodian)
         days = max(1, (self.expires_at_ms - self.now_ms) // DAY_MS)
-        self.repository.publish(self.online, now_ms=self.now_ms, days=days)
+        publish(self.repository, self.online, now_ms=self.now_ms, days=days)
         return self.repository
 
     def snapshot(self) -> bytes:

@@ -22,7 +22,10 @@ from hub.adapters.directory_files import (
     parse_bundle,
 )
 from hub.adapters.files import FileUnreadable
+from hub.adapters.repository_files import load_repository, save_repository
 from hub.adapters.tuf_keys import CompositeKey, CompositeSigner
+from hub.adapters.tuf_metadata import RepositoryInvalid
+from hub.adapters.tuf_publish import RepositoryUnsigned, publish
 from hub.adapters.tuf_reader import (
     SIGNED_AT,
     DirectoryMemoryInvalid,
@@ -33,13 +36,7 @@ from hub.adapters.tuf_reader import (
     parse_root,
     read_directory,
 )
-from hub.adapters.tuf_repository import (
-    Repository,
-    RepositoryInvalid,
-    RepositoryUnsigned,
-    load_repository,
-    save_repository,
-)
+from hub.adapters.tuf_repository import Repository
 from hub.adapters.tuf_roles import (
     SignedRole,
     SignedRoleMalformed,
@@ -154,7 +151,7 @@ class TestReading:
         world.publish()
         world.now_ms += 367 * DAY_MS  # dated daily all the time
         with pytest.raises(d.DirectoryExpired):
-            world.repository.publish(world.online, now_ms=world.now_ms)
+            publish(world.repository, world.online, now_ms=world.now_ms)
 
     def test_from_the_future(self, world: World) -> None:
         world.publish()
@@ -182,7 +179,7 @@ class TestReading:
         )
         for custodian in world.custodians:
             repository.sign(custodian)
-        repository.publish(world.online, now_ms=NOW_MS)
+        publish(repository, world.online, now_ms=NOW_MS)
         files = {**repository.files, "metadata/1.root.json": world.root_bytes()}
         with pytest.raises(d.DirectoryOtherHub):
             read(world, files)
@@ -210,7 +207,7 @@ class TestSignatures:
         repository = self.staged(world)
         repository.sign(world.custodians[0])
         with pytest.raises(RepositoryUnsigned, match="root: 1 more"):
-            repository.publish(world.online, now_ms=NOW_MS)
+            publish(repository, world.online, now_ms=NOW_MS)
 
     def forced(self, world: World, targets: bytes) -> dict[str, bytes]:
         return with_role(world, "targets", targets, 2)
@@ -401,7 +398,7 @@ class TestChanges:
         assert repository.draft(NOW_MS).faults == ()
         for custodian in world.custodians[:2]:
             repository.sign(custodian)
-        found = repository.publish(world.online, now_ms=NOW_MS).verified.directory
+        found = publish(repository, world.online, now_ms=NOW_MS).verified.directory
         assert [agreed.agreement_id for agreed in found.agreements(JCF, ATF)] == ["MOU-1"]
         assert found.entries[ATF].identity != old.public
 
@@ -419,7 +416,7 @@ class TestChanges:
         world.repository.put_agreement(world.signed_agreement(replace(document, version=2)))
         for custodian in world.custodians[:2]:
             world.repository.sign(custodian)
-        world.repository.publish(world.online, now_ms=NOW_MS)
+        publish(world.repository, world.online, now_ms=NOW_MS)
         (tmp_path / "directory.json").write_bytes(encode_bundle(world.repository.files))
         source.refresh()
         assert source.refused is None
@@ -430,7 +427,7 @@ class TestChanges:
         assert world.repository.remove_agency(ATF) == ("MOU-1",)
         for custodian in world.custodians[:2]:
             world.repository.sign(custodian)
-        found = world.repository.publish(world.online, now_ms=NOW_MS).verified.directory
+        found = publish(world.repository, world.online, now_ms=NOW_MS).verified.directory
         assert (found.agency(ATF), found.all_agreements) == (None, ())
         with pytest.raises(RepositoryInvalid):
             world.repository.remove_agency(ATF)
@@ -442,7 +439,7 @@ class TestChanges:
             world.repository.sign(custodian)
         world.repository.set_active(JCF, False)
         with pytest.raises(RepositoryUnsigned):
-            world.repository.publish(world.online, now_ms=NOW_MS)
+            publish(world.repository, world.online, now_ms=NOW_MS)
 
     def test_an_older_statement_is_not_staged(self, world: World) -> None:
         world.publish()
@@ -461,7 +458,7 @@ class TestChanges:
         home = load_repository(tmp_path / "home")
         assert [home.merge(load_repository(tmp_path / f"{number}.json")) for number in (0, 1, 1)] == [1, 1, 0]
         assert not [part for part in home.lacking() if part.lacking]
-        home.publish(world.online, now_ms=NOW_MS)
+        publish(home, world.online, now_ms=NOW_MS)
         save_repository(home, tmp_path / "home")
         assert load_repository(tmp_path / "home") == home
         other = load_repository(tmp_path / "0.json")
@@ -479,7 +476,7 @@ class TestChanges:
     def test_a_stranger_dates_nothing(self, world: World) -> None:
         world.publish()
         with pytest.raises(RepositoryInvalid, match="online"):
-            world.repository.publish(signing_key("a stranger"), now_ms=NOW_MS)
+            publish(world.repository, signing_key("a stranger"), now_ms=NOW_MS)
         with pytest.raises(d.DirectoryTooFewSignatures):
             read(world, redated(world, world.repository.files, key=signing_key("a stranger")))
 
@@ -508,9 +505,9 @@ class TestRoot:
         world.repository.sign(new)
         # Two of the new ones have signed, and one of the old ones: not enough.
         with pytest.raises(RepositoryUnsigned, match="by the custodians before: 1 more"):
-            world.repository.publish(world.online, now_ms=NOW_MS)
+            publish(world.repository, world.online, now_ms=NOW_MS)
         world.repository.sign(world.custodians[1])
-        world.repository.publish(world.online, now_ms=NOW_MS)
+        publish(world.repository, world.online, now_ms=NOW_MS)
         (tmp_path / "directory.json").write_bytes(encode_bundle(world.repository.files))
         source.refresh()
         assert source.refused is None
@@ -524,9 +521,9 @@ class TestRoot:
         world.repository.sign(world.custodians[0])
         world.repository.sign(world.custodians[2])
         with pytest.raises(RepositoryUnsigned, match="root: 1 more"):
-            world.repository.publish(world.online, now_ms=NOW_MS)
+            publish(world.repository, world.online, now_ms=NOW_MS)
         world.repository.sign(new)
-        assert world.repository.publish(world.online, now_ms=NOW_MS).verified.root.version == 2
+        assert publish(world.repository, world.online, now_ms=NOW_MS).verified.root.version == 2
 
     def test_a_root_that_the_old_custodians_did_not_sign(self, world: World) -> None:
         new = self.replaced(world)
@@ -544,8 +541,8 @@ class TestRoot:
         for custodian in world.custodians[:2]:
             world.repository.sign(custodian)
         with pytest.raises(RepositoryInvalid, match="online"):
-            world.repository.publish(world.online, now_ms=NOW_MS)
-        world.repository.publish(new, now_ms=NOW_MS)
+            publish(world.repository, world.online, now_ms=NOW_MS)
+        publish(world.repository, new, now_ms=NOW_MS)
         (tmp_path / "directory.json").write_bytes(encode_bundle(world.repository.files))
         source.refresh()
         assert source.refused is None
