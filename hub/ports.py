@@ -114,7 +114,7 @@ class Span(Protocol):
     def context(self) -> str | None:
         """Its W3C ``traceparent``, for what belongs below it; None where nothing is recorded."""
 
-    def end(self, *, code: str = "", at_ns: int | None = None, links: Sequence[str] = ()) -> None:
+    def end(self, *, code: str = "", at_ns: int | None = None) -> None:
         """It ends, now or at ``at_ns`` (nanoseconds since 1970). ``code``: it failed, with this error code."""
 
 
@@ -135,6 +135,9 @@ class Tracer(Protocol):
 
         ``facts`` are named in ``hub.spans.SpanFact``.
         """
+
+    def close(self) -> None:
+        """Send what there is; gives up after a few seconds, in which it blocks."""
 
 
 @runtime_checkable

@@ -167,6 +167,12 @@ class LogSettings(Strict):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class TracesSettings(Strict):
+    """``[traces]``: spans over OTLP/HTTP, to where OpenTelemetry's own variables say (``cgi-hub[traces]``)."""
+
+    on: bool = False
+
+
 class ConnectorTable(BaseModel):
     """``[[source]]`` or ``[[sink]]``: ``kind`` says which connector, the rest is read and checked by that connector."""
 
@@ -239,6 +245,7 @@ class SiteSettings(Settings):
     subscriber: SubscriberSettings = SubscriberSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    traces: TracesSettings = TracesSettings()
     source: tuple[ConnectorTable, ...] = ()
     sink: tuple[ConnectorTable, ...] = ()
 
@@ -286,6 +293,7 @@ class RouterSettings(Settings):
     router: RoutingSettings = RoutingSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+    traces: TracesSettings = TracesSettings()
 
 
 class ExporterSettings(Settings):

@@ -15,7 +15,7 @@ from hub.client.connector import ConnectorContext
 from hub.client.publisher import Publisher
 from hub.client.sink import Sink
 from hub.errors import ConfigError
-from hub.ports import Observer
+from hub.ports import Observer, Tracer
 from hub.settings import ConnectorTable, SiteSettings
 
 GROUP: Final = "cgi_hub.connectors"
@@ -74,8 +74,14 @@ def build_sink(settings: ConnectorTable, context: ConnectorContext) -> Sink:
 
 
 def connector_context(
-    settings: SiteSettings, connector: ConnectorTable, role: Role, *, catalog: Catalog, observer: Observer
+    settings: SiteSettings,
+    connector: ConnectorTable,
+    role: Role,
+    *,
+    catalog: Catalog,
+    observer: Observer,
+    tracer: Tracer | None = None,
 ) -> ConnectorContext:
     """What a connector of ``settings`` gets; what it keeps is in ``state/sources`` or ``state/sinks``."""
     state = settings.state / f"{role}s"
-    return ConnectorContext(settings.agency, connector.label, settings.folder, state, catalog, observer)
+    return ConnectorContext(settings.agency, connector.label, settings.folder, state, catalog, observer, tracer=tracer)

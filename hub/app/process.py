@@ -30,7 +30,16 @@ from hub.catalog import Catalog
 from hub.errors import ConfigError, HubError
 from hub.log_words import identify, say
 from hub.model import AgencyId
-from hub.settings import DirectorySettings, ExporterSettings, KafkaSettings, RouterSettings, SiteSettings
+from hub.ports import Tracer
+from hub.settings import (
+    BrokerSettings,
+    ConsoleSettings,
+    DirectorySettings,
+    ExporterSettings,
+    KafkaSettings,
+    RouterSettings,
+    SiteSettings,
+)
 from hub.trust.composite import SigningKey
 from hub.trust.kem import KemPrivateKey
 
@@ -57,6 +66,8 @@ class Process:
     directory: WatchedDirectory
     state: StateFacts = field(default_factory=StateFacts)
     """What it answers to SIGUSR1: each part that runs adds its own."""
+    tracer: Tracer | None = None
+    """Where its spans go, if anywhere."""
 
 
 def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Process:
@@ -77,13 +88,23 @@ def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Proces
         role=role,
         agency=settings.agency,
     )
-    identify(role)
+    named = identify(role)
     say("process.started", role=role, agency=settings.agency, version=version("cgi-hub"), pid=os.getpid())
     directory.refresh()
-    process = Process(clock, metrics, progress, Catalog.load(), directory)
+    tracer = make_tracer(settings, role, named)
+    process = Process(clock, metrics, progress, Catalog.load(), directory, tracer=tracer)
     # What stays to the end need not be searched for garbage again and again: that stops everything for about 25 ms.
     gc.freeze()
     return process
+
+
+def make_tracer(settings: SiteSettings | RouterSettings, role: Role, named: str) -> Tracer | None:
+    """Where the spans go of the process ``named`` so in its log. Raises ``TracesNotInstalled``."""
+    if not settings.traces.on:
+        return None
+    from hub.adapters.otel import open_tracer  # optional, and 150 ms
+
+    return open_tracer(role=role, agency=settings.agency, process=named)
 
 
 def watch_directory(
@@ -128,13 +149,17 @@ async def served(
         observer=process.metrics,  # what a scrape finds away is no worker's try: it must not feed the watchdog
     )
     process.state.tell("directory", lambda: _directory_facts(process))
-    async with (
-        following(process.directory),
-        health_served(
-            process.metrics, process.progress, process.clock, standing.refresh, settings, role, state=process.state
-        ),
-    ):
-        yield
+    try:
+        async with (
+            following(process.directory),
+            health_served(
+                process.metrics, process.progress, process.clock, standing.refresh, settings, role, state=process.state
+            ),
+        ):
+            yield
+    finally:
+        if process.tracer is not None:
+            process.tracer.close()
 
 
 @asynccontextmanager

@@ -84,6 +84,7 @@ async def run_router(settings: RouterSettings, *, stop: asyncio.Event) -> None:
             heartbeat=settings.router.heartbeat,
             remembered_events=settings.router.remembered_events,
         ),
+        tracer=process.tracer,
     )
     for worker in (WORKER, HEARTBEAT_WORKER):
         process.progress.expect(worker)

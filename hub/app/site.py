@@ -61,6 +61,7 @@ def make_publisher(process: Process, settings: SiteSettings, signing: SigningKey
         clock=process.clock,
         observer=process.progress,
         limits=PublisherLimits(linger=settings.publisher.linger, heartbeat=settings.publisher.heartbeat, drain=drain),
+        tracer=process.tracer,
     )
 
 
@@ -87,6 +88,7 @@ def make_subscriber(process: Process, settings: SiteSettings, kem_folder: Path, 
         clock=process.clock,
         observer=process.progress,
         limits=SubscriberLimits(batch_records=settings.subscriber.batch, gap_grace=settings.subscriber.gap_grace),
+        tracer=process.tracer,
     )
 
 
@@ -135,7 +137,9 @@ def _totals(source: RunningSource) -> dict[str, int]:
 
 def source_context(process: Process, settings: SiteSettings, source: ConnectorTable) -> ConnectorContext:
     """What the connector of one ``[[source]]`` gets."""
-    return connector_context(settings, source, "source", catalog=process.catalog, observer=process.progress)
+    return connector_context(
+        settings, source, "source", catalog=process.catalog, observer=process.progress, tracer=process.tracer
+    )
 
 
 async def watch_source(progress: ProgressObserver, label: str, source: RunningSource, publisher: Publisher) -> None:
