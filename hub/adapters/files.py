@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from hub.errors import ConfigError
-from hub.trust.statement import SignedStatement, encode_signed_statement, parse_signed_statement
 
 
 class FileUnreadable(ConfigError):
@@ -52,16 +51,3 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-# --- statements and the root ------------------------------------------------------------------------------------------
-
-
-def load_statement(path: Path) -> SignedStatement:
-    """A key statement's file, nothing verified. Raises ``StatementMalformed``, :class:`FileUnreadable`."""
-    return parse_signed_statement(read_file(path, 4 * 1024 * 1024))
-
-
-def write_statement(path: Path, signed: SignedStatement) -> None:
-    """Write a key statement's file. Raises :class:`FileUnreadable`."""
-    write_file(path, encode_signed_statement(signed) + b"\n")

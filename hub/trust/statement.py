@@ -1,7 +1,7 @@
 """An agency's key statement: its signing and KEM keys with their validity, signed by its identity key.
 
-The statement travels inside the directory snapshot as opaque bytes and is verified as it arrived
-(docs/spec/directory.md, section 4). Pure: bytes in, values out.
+The statement is the one target of the agency's role in the directory (docs/spec/directory.md, section 4), whose
+metadata is signed (hub/adapters/tuf_roles.py). Pure: bytes in, values out.
 """
 
 from __future__ import annotations
@@ -15,12 +15,9 @@ from pydantic import Field, StrictInt, StrictStr, ValidationError
 
 from hub.errors import RejectedError
 from hub.model import AgencyId
-from hub.trust.composite import KeyMalformed, SignatureInvalid, SigningKey, VerifyKey
+from hub.trust.composite import KeyMalformed, VerifyKey
 from hub.trust.kem import KemPublicKey
 from hub.trust.signed_json import Base64, Strict, TimeMs, encode_base64, encode_json, first_fault, read_strict_json
-
-STATEMENT_CONTEXT: Final = b"cgi-hub/v1/key-statement"
-"""What an identity key signs under (directory 4.2)."""
 
 MAX_STATEMENT_KEYS: Final = 256
 """Keys of one kind in one statement."""
@@ -30,12 +27,6 @@ class StatementMalformed(RejectedError):
     """Bytes that are not a key statement."""
 
     code = "statement.malformed"
-
-
-class StatementSignatureInvalid(RejectedError):
-    """The agency's identity key, as the custodians list it, did not sign this statement."""
-
-    code = "statement.signature_invalid"
 
 
 class StatementOfAnother(RejectedError):
@@ -90,14 +81,6 @@ class KeyStatement:
     kem_keys: tuple[KemKeyEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SignedStatement:
-    """The bytes of a statement and the identity key's signature over them."""
-
-    payload: bytes
-    signature: bytes
-
-
 class _KeyForm(Strict):
     key: Base64
     not_before_ms: TimeMs
@@ -148,27 +131,6 @@ def parse_statement(payload: bytes) -> KeyStatement:
     return KeyStatement(AgencyId(form.hub), AgencyId(form.agency), form.version, form.issued_at_ms, signing, kem)
 
 
-def verify_statement(signed: SignedStatement, *, identity: VerifyKey, hub: AgencyId, agency: AgencyId) -> KeyStatement:
-    """The statement, after its signature and whom it speaks for (directory 4.3).
-
-    Raises :class:`StatementSignatureInvalid`, :class:`StatementMalformed`, :class:`StatementOfAnother`.
-    """
-    try:
-        identity.verify(STATEMENT_CONTEXT, signed.payload, signed.signature)
-    except SignatureInvalid as error:
-        raise StatementSignatureInvalid("the identity key did not sign this key statement", agency=agency) from error
-    statement = parse_statement(signed.payload)
-    if (statement.hub, statement.agency) != (hub, agency):
-        raise StatementOfAnother(
-            "the key statement speaks for another agency or hub",
-            agency=agency,
-            hub=hub,
-            statement_agency=statement.agency[:40],
-            statement_hub=statement.hub[:40],
-        )
-    return statement
-
-
 def _key_form(entry: SigningKeyEntry | KemKeyEntry) -> dict[str, Any]:
     form: dict[str, Any] = {
         "key": encode_base64(entry.key.raw),
@@ -198,37 +160,3 @@ def encode_statement(statement: KeyStatement) -> bytes:
     )
     parse_statement(payload)  # never sign what a reader would refuse
     return payload
-
-
-def sign_statement(statement: KeyStatement, identity: SigningKey) -> SignedStatement:
-    """A statement's bytes, signed by the agency's identity key."""
-    payload = encode_statement(statement)
-    return SignedStatement(payload, identity.sign(STATEMENT_CONTEXT, payload))
-
-
-class _SignedForm(Strict):
-    kind: Literal["cgi-hub/v1/signed-statement"]
-    payload: Base64
-    signature: Base64
-
-
-def encode_signed_statement(signed: SignedStatement) -> bytes:
-    """The bytes of a statement's file: what an agency hands to the custodians."""
-    return encode_json(
-        {
-            "kind": "cgi-hub/v1/signed-statement",
-            "payload": encode_base64(signed.payload),
-            "signature": encode_base64(signed.signature),
-        }
-    )
-
-
-def parse_signed_statement(raw: bytes) -> SignedStatement:
-    """A statement's file; nothing is verified. Raises :class:`StatementMalformed`."""
-    try:
-        form = _SignedForm.model_validate(read_strict_json(raw))
-    except ValidationError as error:
-        raise StatementMalformed(f"not a signed key statement: {first_fault(error)}") from error
-    except ValueError as error:
-        raise StatementMalformed(f"not a signed key statement: {error}") from error
-    return SignedStatement(form.payload, form.signature)
