@@ -19,6 +19,7 @@ CounterName = Literal[
     "cgi_notices_total",
     "cgi_alarms_total",
     "cgi_unavailable_total",
+    "cgi_cluster_changes_total",
     "cgi_rebalances_total",
     "cgi_rows_total",
     "cgi_heartbeats_total",
@@ -49,6 +50,8 @@ GaugeName = Literal[
     "cgi_missing_records",
     "cgi_key_expiry_timestamp_seconds",
     "cgi_certificate_expiry_timestamp_seconds",
+    "cgi_cluster_directory_version",
+    "cgi_cluster_unchangeable",
     "cgi_directory_version",
     "cgi_directory_age_seconds",
     "cgi_directory_expiry_timestamp_seconds",
@@ -139,6 +142,7 @@ OPERATION: Final = _closed(
     "operation",
     "what was tried",
     *("poll", "produce", "commit", "directory", "route", "open", "sink", "outbox", "clock", "start", "figures"),
+    "cluster",
 )
 GROUP: Final = Label("group", "the consumer group; empty for a topic that no group has ever read")
 BROKER: Final = Label("broker", "the node's id", limit=64)
@@ -160,6 +164,15 @@ _DECLARED: Final = (
     ),
     Metric("cgi_alarms_total", "counter", "What only an attack or a serious fault explains.", (PUBLISHER, CODE)),
     Metric("cgi_unavailable_total", "counter", "Times something outside was not there.", (OPERATION, CODE)),
+    Metric(
+        "cgi_cluster_changes_total",
+        "counter",
+        "Changes that the follower made to the cluster.",
+        (
+            _closed("kind", "what was changed", "topic", "partitions", "config", "acl", "quota"),
+            _closed("cause", "who made it necessary: the directory, or someone else's hand", "directory", "drift"),
+        ),
+    ),
     Metric("cgi_rebalances_total", "counter", "Consumer group rebalances that this process saw."),
     Metric(
         "cgi_rows_total",
@@ -267,6 +280,10 @@ _DECLARED: Final = (
         "This site's KEM keys: at hand; listed in the directory without being at hand.",
         (_closed("state", "whether the private half is here", "held", "absent"),),
     ),
+    Metric(
+        "cgi_cluster_directory_version", "gauge", "Version of the directory that the cluster was last in line with."
+    ),
+    Metric("cgi_cluster_unchangeable", "gauge", "Differences of the cluster that Kafka cannot change back."),
     Metric("cgi_directory_age_seconds", "gauge", "Time since the directory in use was issued."),
     Metric("cgi_directory_expiry_timestamp_seconds", "gauge", "When the directory in use ends."),
     Metric(
@@ -289,7 +306,7 @@ _DECLARED: Final = (
         (
             Label(
                 "worker",
-                "router, heartbeat (a router's to the broker), publisher, subscriber, exporter, or a source's name",
+                "router, heartbeat (a router's), publisher, subscriber, exporter, console, broker, or a source's name",
                 limit=64,
             ),
         ),
@@ -302,7 +319,7 @@ _DECLARED: Final = (
         (
             Label("version", "of cgi-hub", limit=4),
             Label("python", "of the interpreter", limit=4),
-            _closed("role", "what the process is", "router", "site", "publish", "exporter"),
+            _closed("role", "what the process is", "router", "site", "publish", "exporter", "console", "broker"),
             Label("agency", "whose process it is", limit=4),
         ),
     ),

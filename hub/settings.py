@@ -308,9 +308,64 @@ class ExporterSettings(Settings):
     log: LogSettings = LogSettings()
 
 
+class PrometheusSettings(Strict):
+    """``[prometheus]`` of a console: where its HTTP API is."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+
+
+class ConsoleTls(Strict):
+    """``[tls]`` of a console: its own certificate and key, and the CA of the people who may connect."""
+
+    certificate: ExistingFile
+    key: ExistingFile
+    people_ca: ExistingFile
+
+
+class ConsoleSettings(Settings):
+    """The operators' console, and ``hub status``, which shows the same in a terminal."""
+
+    agency: Agency = HUB
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "console"
+    """In the audit log: each console has a chain, a name and a state folder of its own."""
+    state: AnyPath
+    listen: Address = "127.0.0.1:8443"
+    origins: tuple[Annotated[str, Field(pattern=r"^https://[^\s/]+$")], ...] = ()
+    """How browsers name it, where that is not ``https://`` and ``listen``: only such a page may act."""
+    people: ExistingFile
+    """Who may come in, by their certificates' subjects, as viewer or operator."""
+    tls: ConsoleTls
+    kafka: KafkaSettings
+    directory: DirectorySettings
+    prometheus: PrometheusSettings
+    subscriptions: ExistingFolder | None = None
+    """The routers' folder of subscriptions, to show what is asked for."""
+    quotas: ExistingFile | None = None
+    """The operator's own quotas, if any, as ``hub broker apply`` gets them."""
+    metrics: MetricsSettings = MetricsSettings(stale_after=60)
+    log: LogSettings = LogSettings()
+
+
+class BrokerSettings(Settings):
+    """The follower that keeps a cluster in step with the directory. ``[kafka]`` has the operator's files."""
+
+    agency: Agency = HUB
+    state: AnyPath
+    kafka: KafkaSettings
+    directory: DirectorySettings
+    topics: ExistingFolder | None = None
+    """Declarations other than those that hub brings."""
+    quotas: ExistingFile | None = None
+    """The operator's own quotas, over the declared ones; read again each time."""
+    interval: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    """Seconds between two looks for what someone else has changed. A new directory is applied at once."""
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+
+
 # --- loading ----------------------------------------------------------------------------------------------------------
 
-_Settings = TypeVar("_Settings", SiteSettings, RouterSettings, ExporterSettings)
+_Settings = TypeVar("_Settings", SiteSettings, RouterSettings, ExporterSettings, ConsoleSettings, BrokerSettings)
 
 _MISSING: Final = "missing"
 _UNKNOWN: Final = "extra_forbidden"
@@ -332,6 +387,16 @@ def load_router(path: Path, *, overrides: Mapping[str, Any] | None = None) -> Ro
 def load_exporter(path: Path) -> ExporterSettings:
     """The exporter's configuration in ``path``. Raises :class:`SettingsInvalid`."""
     return _load(path, ExporterSettings)
+
+
+def load_console(path: Path, *, overrides: Mapping[str, Any] | None = None) -> ConsoleSettings:
+    """The console's configuration in ``path``; ``overrides`` as for a router. Raises :class:`SettingsInvalid`."""
+    return _load(path, ConsoleSettings, overrides)
+
+
+def load_broker(path: Path) -> BrokerSettings:
+    """The follower's configuration in ``path``. Raises :class:`SettingsInvalid`."""
+    return _load(path, BrokerSettings)
 
 
 def _load(path: Path, form: type[_Settings], overrides: Mapping[str, Any] | None = None) -> _Settings:

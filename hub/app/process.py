@@ -46,7 +46,7 @@ from hub.trust.kem import KemPrivateKey
 ADDRESS_FILE: Final = "metrics.address"
 LOOK_SECONDS: Final = 0.1
 
-Role = Literal["router", "site", "publish", "exporter"]
+Role = Literal["router", "site", "publish", "exporter", "console", "broker"]
 
 
 class SettingMissing(ConfigError):
@@ -168,7 +168,7 @@ async def health_served(
     progress: ProgressObserver,
     clock: SystemClock,
     refresh: Callable[[], None],
-    settings: SiteSettings | RouterSettings | ExporterSettings,
+    settings: SiteSettings | RouterSettings | ExporterSettings | ConsoleSettings | BrokerSettings,
     role: Role,
     *,
     state: StateFacts | None = None,

@@ -20,6 +20,7 @@ from hub.adapters.pki import OPERATOR, Authority
 from hub.adapters.tls import TlsFiles, certificate_expiry_ms
 from hub.cli.asking import ask, yes_option
 from hub.cli.main import EXIT_OK, EXIT_REJECTED
+from hub.cli.options import config_option, configure_log, run_until_signalled
 from hub.cluster import Plan, Wanted, wanted_by, wanted_for
 from hub.model import AgencyId, NameInvalid, parse_agency_id
 from hub.topics import Declaration, Quotas
@@ -199,6 +200,22 @@ def apply_command(
     if as_json:
         click.echo(_as_dict(plan, applied=True))
     ctx.exit(EXIT_REJECTED if plan.cannot else EXIT_OK)
+
+
+@cli.command("follow")
+@config_option
+def follow_command(config: Path) -> None:
+    """Keep the cluster in step with the directory until SIGTERM or SIGINT.
+
+    Each new version is applied at once: a suspended agency's next request is refused. What someone else has changed is
+    changed back. Without a valid directory nothing is changed. One such process is enough.
+    """
+    from hub.app.broker import run_follower
+    from hub.settings import load_broker
+
+    settings = load_broker(config)
+    configure_log(settings.log)
+    run_until_signalled(lambda stop: run_follower(settings, stop=stop))
 
 
 # --- certificates -----------------------------------------------------------------------------------------------------
