@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from hub.adapters.tls import TlsFileInvalid, TlsFiles, certificate_expiry_ms
@@ -24,15 +24,15 @@ class StandingFacts:
         agency: AgencyId,
         directory: DirectorySource,
         tls: TlsFiles,
-        key_ids: Sequence[tuple[KeyKind, bytes]],
+        key_ids: Callable[[], Sequence[tuple[KeyKind, bytes]]],
         clock: Clock,
         observer: Observer,
     ) -> None:
-        """``key_ids`` are this process's own keys: their kind (``signing``, ``kem``) and id."""
+        """``key_ids`` gives this process's own keys as they are now: their kind (``signing``, ``kem``) and id."""
         self._agency = agency
         self._directory = directory
         self._tls = tls
-        self._key_ids = tuple(key_ids)
+        self._key_ids = key_ids
         self._clock = clock
         self._observer = observer
 
@@ -49,8 +49,9 @@ class StandingFacts:
         self._observer.gauge("cgi_directory_version", directory.version)
         self._observer.gauge("cgi_directory_age_seconds", age)
         self._observer.gauge("cgi_directory_expiry_timestamp_seconds", directory.expires_at_ms / 1000)
-        ends: dict[KeyKind, float] = {kind: 0.0 for kind, _ in self._key_ids}  # a key that is not listed is of no use
-        for kind, key_id in self._key_ids:
+        key_ids = self._key_ids()
+        ends: dict[KeyKind, float] = {kind: 0.0 for kind, _ in key_ids}  # a key that is not listed is of no use
+        for kind, key_id in key_ids:
             end_ms = own_key_end_ms(directory, self._agency, kind, key_id)
             ends[kind] = max(ends[kind], (end_ms or 0) / 1000)
         for kind, end in ends.items():

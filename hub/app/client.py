@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from hub.app.process import SettingMissing, start_process
+from hub.adapters.watched_keys import WatchedKemKeys
+from hub.app.keys import key_access
+from hub.app.process import SettingMissing, following, start_process
 from hub.app.site import load_publisher_key, make_publisher, make_subscriber
 from hub.client.publisher import Publisher
 from hub.client.sink import Sink
@@ -25,7 +27,7 @@ async def open_publisher(config: Path) -> AsyncIterator[Publisher]:
     settings = _load(config)
     signing = load_publisher_key(settings)
     process = start_process(settings, "publish")
-    async with make_publisher(process, settings, signing) as publisher:
+    async with following(process.directory), make_publisher(process, settings, signing) as publisher:
         yield publisher
 
 
@@ -39,7 +41,8 @@ async def open_subscriber(config: Path, *sinks: Sink) -> AsyncIterator[Subscribe
     if settings.keys.kem is None:
         raise SettingMissing('to receive, the site needs kem = "..." in [keys]')
     process = start_process(settings, "site")
-    async with make_subscriber(process, settings, settings.keys.kem, sinks) as subscriber:
+    kem_keys = WatchedKemKeys(settings.keys.kem, key_access(settings.keys))
+    async with following(process.directory), make_subscriber(process, settings, kem_keys, sinks) as subscriber:
         yield subscriber
 
 

@@ -135,11 +135,14 @@ async def served(
     role: Role,
     *,
     signing: SigningKey | None,
-    kem: Sequence[KemPrivateKey] = (),
+    kem: Callable[[], Sequence[KemPrivateKey]] = tuple,
 ) -> AsyncIterator[None]:
     """Metrics and health of a router or a site while the context is open, with its standing facts."""
-    key_ids: list[tuple[KeyKind, bytes]] = [] if signing is None else [("signing", signing.public.key_id)]
-    key_ids += [("kem", key.public.kem_id) for key in kem]
+
+    def key_ids() -> list[tuple[KeyKind, bytes]]:
+        own: list[tuple[KeyKind, bytes]] = [] if signing is None else [("signing", signing.public.key_id)]
+        return own + [("kem", key.public.kem_id) for key in kem()]
+
     standing = StandingFacts(
         agency=settings.agency,
         directory=process.directory,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from hub.adapters.found_connectors import (
     RunningSource,
@@ -14,11 +13,12 @@ from hub.adapters.found_connectors import (
     connector_context,
 )
 from hub.adapters.kafka import KafkaConsumer, KafkaProducer
-from hub.adapters.key_files import load_kem_keys, load_signing_key
+from hub.adapters.key_files import load_signing_key
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.sqlite_inbox import SqliteInbox
 from hub.adapters.sqlite_outbox import SqliteOutbox
 from hub.adapters.state_backup import restored_group
+from hub.adapters.watched_keys import WatchedKemKeys
 from hub.app.keys import key_access, tls_files
 from hub.app.process import Process, SettingMissing, served, start_process
 from hub.client.connector import ConnectorContext
@@ -33,6 +33,7 @@ from hub.policy.subscription import load_subscription
 from hub.settings import ConnectorTable, SiteSettings
 from hub.topics import consumer_group, deliver_topic
 from hub.trust.composite import SigningKey
+from hub.trust.kem import KemPrivateKey
 
 
 def load_publisher_key(settings: SiteSettings) -> SigningKey:
@@ -65,14 +66,16 @@ def make_publisher(process: Process, settings: SiteSettings, signing: SigningKey
     )
 
 
-def make_subscriber(process: Process, settings: SiteSettings, kem_folder: Path, sinks: Sequence[Sink]) -> Subscriber:
-    """The site's Subscriber into ``sinks``, not open yet, with the KEM keys of a folder. Raises ``ConfigError``."""
+def make_subscriber(
+    process: Process, settings: SiteSettings, kem_keys: Callable[[], Sequence[KemPrivateKey]], sinks: Sequence[Sink]
+) -> Subscriber:
+    """The site's Subscriber into ``sinks``, not open yet, with the KEM keys that there are. Raises ``ConfigError``."""
     if settings.subscription is None:
         raise SettingMissing('to receive, the site needs subscription = "..."')
     return Subscriber(
         agency=settings.agency,
         hub=settings.hub,
-        kem_keys=lambda: load_kem_keys(kem_folder, key_access(settings.keys)),
+        kem_keys=kem_keys,
         catalog=process.catalog,
         content=load_subscription(settings.subscription, process.catalog),
         directory=process.directory,
@@ -97,14 +100,15 @@ async def run_site(settings: SiteSettings, *, stop: asyncio.Event) -> None:
     if not settings.source and not settings.sink:
         raise SettingMissing("the site has neither a [[source]] nor a [[sink]]: there is nothing to run")
     process = start_process(settings, "site")
-    access = key_access(settings.keys)
     signing = load_publisher_key(settings) if settings.source and settings.keys.signing else None
-    kem = load_kem_keys(settings.keys.kem, access) if settings.sink and settings.keys.kem else ()
-    async with served(process, settings, "site", signing=signing, kem=kem), asyncio.TaskGroup() as group:
+    kem = None
+    if settings.sink and settings.keys.kem is not None:
+        kem = WatchedKemKeys(settings.keys.kem, key_access(settings.keys))
+    async with served(process, settings, "site", signing=signing, kem=kem or tuple), asyncio.TaskGroup() as group:
         if signing is not None:
             group.create_task(_publish_until(stop, process, settings, signing))
-        if settings.sink and settings.keys.kem is not None:
-            group.create_task(_receive_until(stop, process, settings, settings.keys.kem))
+        if kem is not None:
+            group.create_task(_receive_until(stop, process, settings, kem))
         await stop.wait()
         say("process.stopping", role="site", agency=settings.agency)
 
@@ -163,7 +167,9 @@ async def run_source(label: str, source: RunningSource, publisher: Publisher) ->
     return totals
 
 
-async def _receive_until(stop: asyncio.Event, process: Process, settings: SiteSettings, kem: Path) -> None:
+async def _receive_until(
+    stop: asyncio.Event, process: Process, settings: SiteSettings, kem: Callable[[], Sequence[KemPrivateKey]]
+) -> None:
     process.progress.expect("subscriber")
     sinks = [
         build_sink(sink, connector_context(settings, sink, "sink", catalog=process.catalog, observer=process.progress))

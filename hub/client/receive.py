@@ -125,8 +125,19 @@ class Receiver:
         self.reload_keys()
 
     def reload_keys(self) -> None:
-        """Take the keys that there are now."""
-        self._opener = Opener(hub=self._hub, recipient=self._agency, kem_keys=self._kem_keys())
+        """Take the keys that there are now. What was opened with one that is gone is forgotten."""
+        keys = self._kem_keys()
+        held = frozenset(key.public.kem_id for key in keys)
+        if held != self._held:
+            self._held = held
+            self._opener = Opener(hub=self._hub, recipient=self._agency, kem_keys=keys, flushes=self._flushes)
+
+    def count_keys(self, directory: Directory, now_ms: int) -> tuple[int, int]:
+        """How many KEM keys are at hand, and how many that partners may seal to now are not."""
+        held = self._held or frozenset()
+        entry = directory.agency(self._agency)
+        listed = () if entry is None else entry.statement.kem_keys
+        return len(held), sum(key.usable(now_ms) and key.key.kem_id not in held for key in listed)
 
     def read(
         self,

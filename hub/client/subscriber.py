@@ -37,6 +37,8 @@ from hub.trust.replay import EventIds
 from hub.trust.sequence import Streams
 
 _LAG_EVERY: Final = 5.0
+_KEYS_EVERY: Final = 1.0
+"""Seconds between two looks at the KEM keys: a destroyed key opens nothing any more after so long."""
 _GIVE_UP: Final = 600.0
 """Seconds that one publisher's claim of a newer directory is waited for (spec 12.2)."""
 
@@ -54,7 +56,7 @@ class Subscriber:
 
     One Subscriber a consumer group: the marks are in its inbox, so a second process of the group would not know them.
     ``consumer`` reads ``deliver.<agency>``; it is started by :meth:`run`, and again after a failure. ``kem_keys`` gives
-    the agency's KEM keys, old ones too, and is asked again when the directory lists one that is not among them.
+    the agency's KEM keys, old ones too; it is asked every second, and should cost nothing while nothing has changed.
     ``content`` is the agency's ``Subscription`` (or ``UnsafeEverything()``). Entering raises ``StoreInUse``,
     ``StoreForeign``, ``StoreCorrupt``, ``StoreUnavailable``, and ``ConfigError`` for two sinks of one name.
     """
@@ -96,6 +98,7 @@ class Subscriber:
         self._started = False
         self._fresh = False
         self._lag_at = 0.0
+        self._keys_at = 0.0
         self._doing = "start"
 
     # --- opening and closing ------------------------------------------------------------------------------------------
@@ -209,6 +212,7 @@ class Subscriber:
     async def _step(self) -> None:
         self._doing = "poll"
         records = await self._consumer.poll(max_records=self._limits.batch_records, wait=self._limits.poll_wait)
+        await self._look_at_keys()
         if records:
             await self._handle(records)
         elif self._watch.open:
@@ -290,6 +294,16 @@ class Subscriber:
         if due:
             await self._thread.run(self._receiver.reload_keys)
             await self._consumer.release(due)
+
+    async def _look_at_keys(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._keys_at < _KEYS_EVERY:
+            return
+        self._keys_at = now
+        await self._thread.run(self._receiver.reload_keys)
+        with suppress(UnavailableError):
+            held, absent = self._receiver.count_keys(self._directory.current(), self._clock.now_ms())
+            self._facts.keys(held, absent)
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -78,6 +78,11 @@ class SubscriberFacts:
             self._failing_since_ms = self._clock.now_ms()
         self._failing_code = error.code
 
+    def keys(self, held: int, absent: int) -> None:
+        """KEM keys at hand, and those that partners may seal to and that are not."""
+        self._observer.gauge("cgi_kem_keys", held, state="held")
+        self._observer.gauge("cgi_kem_keys", absent, state="absent")
+
     def stored(self, records: Sequence[IncomingRecord], received: Received, written: Sequence[OpenedEvent]) -> None:
         """A batch is durable."""
         now_ms = self._stored_at_ms = self._clock.now_ms()

@@ -36,6 +36,7 @@ from hub.routing import Denial, route_bundle
 from hub.topics import deliver_topic, ingest_topic
 from hub.trust.checks import FlushCache
 from hub.trust.directory import Directory
+from hub.wire.appended import encode_appended
 from tests.support.authority import NOW_MS, World
 from tests.support.leaks import remember
 from tests.support.routing import Asking
@@ -270,6 +271,7 @@ class Net:
                         subscriptions=Asking(*self.world.keys),
                         now_ms=self.clock.now_ms(),
                         flushes=self._flushes,
+                        appended_ms=records[number].appended_ms,
                     )
                 except HubError as error:
                     self.refused.append(error)
@@ -277,7 +279,12 @@ class Net:
                 self.denials += routed.denials
                 await producer.send(
                     [
-                        OutgoingRecord(deliver_topic(delivery.agency), records[number].key, delivery.value)
+                        OutgoingRecord(
+                            deliver_topic(delivery.agency),
+                            records[number].key,
+                            delivery.value,
+                            encode_appended(records[number]),
+                        )
                         for delivery in routed.deliveries
                         if lose is None or not lose(delivery.agency, number)
                     ]

@@ -51,7 +51,7 @@ def test_the_gauges(world: World, directory: WatchedDirectory, tmp_path: Path) -
         agency=JCF,
         directory=directory,
         tls=tls,
-        key_ids=[("signing", keys.signing.public.key_id), ("kem", keys.kem.public.kem_id)],
+        key_ids=lambda: [("signing", keys.signing.public.key_id), ("kem", keys.kem.public.kem_id)],
         clock=WorldClock(world),
         observer=observer,
     )

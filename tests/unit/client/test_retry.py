@@ -96,6 +96,18 @@ async def refuse_type(net: Net, sink: Sink) -> None:
     await net.receive(sink, using=Older())  # type: ignore[arg-type]
 
 
+async def test_a_key_that_was_revoked_since_does_not_stop_it(net: Net) -> None:
+    """What counts is when the broker appended it (spec 12.3), and the inbox has kept that."""
+    ids = await publish(net, 1)
+    sink = ListSink()
+    await refuse_type(net, sink)
+    net.clock.jump(86_400)
+    net.world.revoke_signing_key(JCF, at_ms=net.clock.now_ms() - 1_000)
+    net.update_directory()
+    assert [result.outcome for result in await retry(net, sink)] == ["written"]
+    assert sink.ids == ids
+
+
 async def test_what_a_newer_catalog_can_read_is_written_once_in_order(net: Net) -> None:
     ids = await publish(net, 1, 2, 3)
     sink = ListSink()

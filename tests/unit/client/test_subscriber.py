@@ -499,6 +499,63 @@ async def test_a_newer_directory_is_not_waited_for_for_ever(net: Net) -> None:
     assert [row.code for row in net.inboxes[ATF].rejected] == ["directory.behind"]
 
 
+async def test_a_site_that_was_away_while_its_publishers_key_was_revoked(net: Net) -> None:
+    """What the broker appended before counts, also where the router was late; what came after is refused."""
+    first = await publish(net, 1)
+    await net.route()
+    second = await publish(net, 2)
+    net.clock.jump(5 * 86_400)
+    net.world.revoke_signing_key(JCF, at_ms=net.clock.now_ms() - 1_000)
+    net.update_directory()
+    await net.route()  # the router was away, and reads the second now
+    await deliver(net, net.delivered()[0].value)  # appended now, whatever its flush says
+    net.clock.jump(9 * 86_400)
+    sink = ListSink()
+    await net.receive(sink)
+    assert sink.ids == first + second
+    assert [row.code for row in net.inboxes[ATF].rejected] == ["signing_key.revoked"]
+
+
+async def test_a_destroyed_kem_key_stops_opening_without_a_restart(net: Net) -> None:
+    sink, keys = ListSink(), net.world.keys[ATF]
+    async with (
+        net.subscriber(sink) as subscriber,
+        net.publisher() as publisher,
+        asyncio.timeout(60),
+        asyncio.TaskGroup() as tasks,
+    ):
+        tasks.create_task(subscriber.run())
+        first = await publisher.publish(trace(1))
+        await publisher.drain()
+        await net.route()
+        await until(lambda: sink.events)
+        await publisher.publish(trace(2))  # in the same lane: its DEKs were opened already
+        await publisher.drain()
+        key = net.world.rotate_kem_key(ATF)
+        keys.kem_entries, keys.kem_all = keys.kem_entries[1:], [key]
+        net.update_directory()
+        net.clock.jump(2)
+        await net.route()
+        await until(lambda: net.inboxes[ATF].rejected)
+        third = await publisher.publish(trace(3))  # to the new one, which is used at once
+        await publisher.drain()
+        await net.route()
+        await until(lambda: len(sink.events) == 2)
+        subscriber.stop()
+    assert sink.ids == [first.event_id, third.event_id]
+    assert [row.code for row in net.inboxes[ATF].rejected] == ["wrap.key_missing"]
+    assert net.observer.total("cgi_kem_keys", state="held") == 1
+
+
+async def test_a_kem_key_that_partners_seal_to_and_that_is_not_here_is_counted(net: Net) -> None:
+    key = net.world.rotate_kem_key(ATF)
+    net.update_directory()
+    net.world.keys[ATF].kem_all.remove(key)
+    async with net.subscriber(ListSink()) as subscriber:
+        await run_until(subscriber, lambda: net.observer.total("cgi_kem_keys", state="absent") == 1)
+    assert net.observer.total("cgi_kem_keys", state="held") == 1
+
+
 async def test_a_listed_kem_key_that_is_not_at_hand_is_waited_for(net: Net) -> None:
     key = net.world.rotate_kem_key(ATF)
     net.update_directory()
