@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes a checkout ready on a machine with nothing but Python 3.11+: `setup.sh python` the environment, `setup.sh jars`
-# the broker's jars, `setup.sh observability` Prometheus and Alertmanager. The Makefile calls it, and skips what is done.
+# the broker's jars, `setup.sh observability` Prometheus and Alertmanager, `setup.sh token`
+# a token in software. The Makefile calls it, and skips what is done.
 # Where a Debian package is missing, root gets it through apt-get; anyone else is told its name.
 set -eu
 cd "$(dirname "$0")/.."
@@ -104,9 +105,20 @@ set_up_observability() {
     (need_package "Prometheus or Alertmanager" $wanted) || say "alerts are not tested here"
 }
 
+# SoftHSM2 is a PKCS #11 token in software, for the tests of keys in a token: wanted, not needed.
+set_up_token() {
+    command -v softhsm2-util >/dev/null && return
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        say "keys in a token are not tested here: on Debian, apt-get install softhsm2"
+        return
+    fi
+    (need_package "SoftHSM2" softhsm2) || say "keys in a token are not tested here"
+}
+
 case ${1:-} in
+    token) set_up_token ;;
     python) set_up_python ;;
     jars) set_up_jars ;;
     observability) set_up_observability ;;
-    *) fail "usage: setup.sh python|jars|observability" ;;
+    *) fail "usage: setup.sh python|jars|observability|token" ;;
 esac

@@ -179,4 +179,24 @@ def test_prometheus_that_cannot_be_installed_stops_nothing(machine: Path) -> Non
 
 
 def test_another_word_is_refused(machine: Path) -> None:
-    assert set_up(machine, "everything") == (1, "setup: usage: setup.sh python|jars|observability\n")
+    assert set_up(machine, "everything") == (1, "setup: usage: setup.sh python|jars|observability|token\n")
+
+
+def test_softhsm_is_there_already(machine: Path) -> None:
+    program(machine, "softhsm2-util", "")
+    assert set_up(machine, "token") == (0, "")
+
+
+def test_no_softhsm_and_nobody_who_may_install_it(machine: Path) -> None:
+    program(machine, "id", "echo 1000")
+    program(machine, "apt-get", "exit 1")
+    code, text = set_up(machine, "token")
+    assert (code, text.count("\n")) == (0, 1)
+    assert "keys in a token are not tested here" in text
+
+
+def test_root_gets_softhsm(machine: Path) -> None:
+    program(machine, "id", "echo 0")
+    program(machine, "apt-get", f'echo "$*" >>{machine}/apt.log')
+    assert set_up(machine, "token")[0] == 0
+    assert (machine / "apt.log").read_text().endswith("-qq install -y --no-install-recommends softhsm2\n")
