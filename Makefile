@@ -7,7 +7,7 @@ JARS_READY := build/broker/jars/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup broker demo up down test check format bench lock lock-jars clean setup-observability setup-token
+.PHONY: help setup broker demo up down test check format bench lock lock-jars clean setup-observability setup-console setup-token
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -43,6 +43,9 @@ broker: $(JARS_READY) ## only the broker's jars, build/broker/jars
 
 setup-observability: ## only Prometheus and Alertmanager, from Debian; without root and apt-get it says so and goes on
 	@deploy/setup.sh observability
+
+setup-console: ## only htmx for the console's pages, and Chromium for their tests; without npm it says so and goes on
+	@deploy/setup.sh console
 
 setup-token: ## only SoftHSM2, from Debian, for the tests of keys in a token; without root and apt-get it says so and goes on
 	@deploy/setup.sh token

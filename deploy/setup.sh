@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a checkout ready on a machine with nothing but Python 3.11+: `setup.sh python` the environment, `setup.sh jars`
-# the broker's jars, `setup.sh observability` Prometheus and Alertmanager, `setup.sh token`
-# a token in software. The Makefile calls it, and skips what is done.
+# the broker's jars, `setup.sh observability` Prometheus and Alertmanager, `setup.sh console` what the console's pages and
+# their tests have of npm and Debian, `setup.sh token` a token in software. The Makefile calls it, and skips what is done.
 # Where a Debian package is missing, root gets it through apt-get; anyone else is told its name.
 set -eu
 cd "$(dirname "$0")/.."
@@ -105,6 +105,28 @@ set_up_observability() {
     (need_package "Prometheus or Alertmanager" $wanted) || say "alerts are not tested here"
 }
 
+# What the console serves (htmx) and what its tests need (axe-core, Chromium) are wanted, not needed: without npm the
+# pages are refreshed by hand and the tests in a browser are skipped. Nothing of a package is run while it is installed.
+set_up_console() {
+    if ! command -v npm >/dev/null; then
+        say "the console's pages do not renew themselves and are not tested in a browser: npm is missing"
+        return
+    fi
+    mkdir -p build/console
+    cp deploy/console/package.json deploy/console/package-lock.json build/console/
+    (cd build/console && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) \
+        || { say "npm could not get htmx and axe-core: the console's pages do not renew themselves"; return; }
+    mkdir -p hub/console/static/vendor
+    cp build/console/node_modules/htmx.org/dist/htmx.min.js build/console/node_modules/htmx.org/dist/ext/hx-sse.min.js \
+        hub/console/static/vendor/
+    command -v chromium >/dev/null && return
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        say "the console is not tested in a browser: on Debian, apt-get install chromium"
+        return
+    fi
+    (need_package "Chromium" chromium) || say "the console is not tested in a browser"
+}
+
 # SoftHSM2 is a PKCS #11 token in software, for the tests of keys in a token: wanted, not needed.
 set_up_token() {
     command -v softhsm2-util >/dev/null && return
@@ -120,5 +142,6 @@ case ${1:-} in
     python) set_up_python ;;
     jars) set_up_jars ;;
     observability) set_up_observability ;;
-    *) fail "usage: setup.sh python|jars|observability|token" ;;
+    console) set_up_console ;;
+    *) fail "usage: setup.sh python|jars|observability|console|token" ;;
 esac

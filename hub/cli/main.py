@@ -32,12 +32,13 @@ GROUPS: Final[dict[str, tuple[str, str]]] = {
     "agreement": ("hub.cli.agreement", "What two agencies agree on: draft, check, show, compare, sign."),
     "broker": ("hub.cli.broker", "The Kafka of this machine: topics, access rules, certificates."),
     "catalog": ("hub.cli.catalog", "Event types: show, check, render."),
+    "console": ("hub.cli.console", "The operators' web console, and its audit log."),
     "directory": ("hub.cli.directory", "The signed list of agencies, keys and agreements."),
     "keys": ("hub.cli.keys", "Make and show keys."),
     "policy": ("hub.cli.policy", "Who may get what: check the rules, explain a decision."),
     "publish": ("hub.cli.publish", "Publish the events of one file."),
     "router": ("hub.cli.router", "Run the hub's router; stubs of what was not delivered."),
-    "exporter": ("hub.cli.exporter", "Serve the broker's figures to Prometheus: lag, partitions, disks."),
+    "status": ("hub.cli.status", "What the console shows, in a terminal."),
     "site": ("hub.cli.site", "Run an agency's site: its sources and sinks."),
 }
 """Each group's module (with a click command named ``cli``) and its line in ``hub --help``, which imports none."""

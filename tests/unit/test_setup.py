@@ -179,7 +179,7 @@ def test_prometheus_that_cannot_be_installed_stops_nothing(machine: Path) -> Non
 
 
 def test_another_word_is_refused(machine: Path) -> None:
-    assert set_up(machine, "everything") == (1, "setup: usage: setup.sh python|jars|observability|token\n")
+    assert set_up(machine, "everything") == (1, "setup: usage: setup.sh python|jars|observability|console|token\n")
 
 
 def test_softhsm_is_there_already(machine: Path) -> None:
