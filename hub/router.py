@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from hub.client.clock_watch import SAID_MS, ClockWatch
 from hub.errors import BusRebalanced, BusTopicUnknown, HubError, RejectedError, UnavailableError
 from hub.log_words import say
 from hub.model import AgencyId
@@ -101,6 +103,7 @@ class _Hold:
 
     until: float
     delay: float
+    code: str
 
 
 class Router:
@@ -142,6 +145,11 @@ class Router:
         """Committed last, by partition."""
         self._claims: dict[Position, tuple[int, float]] = {}
         """For a partition that waits for a newer directory: the offset, and since when. It outlasts going back."""
+        self._named: dict[str, int] = {}
+        """For each publisher, the highest version of the directory that it has named."""
+        self._held_codes: set[str] = set()
+        self._watch = ClockWatch(clock)
+        self._far_off = False
         self._generation = -1
         self._started = False
         self._lag = LagWatch(clock, observer)
@@ -364,9 +372,23 @@ class Router:
             self._count_unavailable("directory", error)
             before = self._holds.get(position)
             delay = self._limits.retry_first if before is None else min(before.delay * 2, self._limits.retry_most)
-            self._holds[position] = _Hold(now + delay, delay)
+            self._holds[position] = _Hold(now + delay, delay, error.code)
             say("router.unavailable", code=error.code, reason=error.message, topic=position[0], seconds=delay)
             await self._consumer.hold({position: offset})
+            if isinstance(error, DirectoryBehind) and error.details["proven"]:
+                self._name_version(str(error.details["publisher"]), int(str(error.details["wanted"])))
+        self._show_held()
+
+    def _show_held(self) -> None:
+        held = Counter(hold.code for hold in self._holds.values())
+        self._held_codes |= held.keys()
+        for code in self._held_codes:
+            self._observer.gauge("cgi_held_partitions", held[code], code=code)
+
+    def _name_version(self, publisher: str, version: int) -> None:
+        if version > self._named.get(publisher, 0):
+            self._named[publisher] = version
+            self._observer.gauge("cgi_named_directory_version", version, publisher=publisher)
 
     async def _release_due(self) -> None:
         now = self._clock.monotonic()
@@ -440,6 +462,7 @@ class Router:
     def _count_routed(self, record: IncomingRecord, routed: Routed) -> None:
         bundle = routed.bundle
         publisher, event_type, n = bundle.publisher, bundle.route.event_type, bundle.n
+        self._name_version(publisher, bundle.directory_version)
         self._observer.observe("cgi_bundle_events", n)
         self._observer.observe("cgi_bundle_bytes", len(record.value))
         if bundle.is_heartbeat:
@@ -480,7 +503,9 @@ class Router:
         while True:
             if self._started:
                 try:
-                    await self._producer.send([OutgoingRecord(HEARTBEAT, self._name.encode(), self._heartbeat())])
+                    began = self._clock.monotonic()
+                    beat = OutgoingRecord(HEARTBEAT, self._name.encode(), self._heartbeat())
+                    self._compare_clocks(await self._producer.send([beat]), began)
                     self._observer.gauge(
                         "cgi_progress_timestamp_seconds", self._clock.now_ms() / 1000, worker=HEARTBEAT_WORKER
                     )
@@ -488,6 +513,16 @@ class Router:
                 except UnavailableError as error:
                     self._count_unavailable("produce", error)
             await asyncio.sleep(self._limits.heartbeat if self._started else self._limits.retry_first)
+
+    def _compare_clocks(self, appended_ms: int | None, began: float) -> None:
+        if appended_ms is None:
+            return
+        self._watch.acknowledged(appended_ms, began=began)
+        ahead_ms = self._watch.ahead_ms() or 0
+        self._observer.gauge("cgi_clock_skew_seconds", ahead_ms / 1000)
+        if abs(ahead_ms) >= SAID_MS and not self._far_off:
+            say("clock.skewed", router=self._name, seconds_ahead=ahead_ms // 1000)
+        self._far_off = abs(ahead_ms) >= SAID_MS
 
     def _heartbeat(self) -> bytes:
         facts = {

@@ -90,11 +90,17 @@ class Received:
     bundles: Counter[Counted] = field(default_factory=Counter)
     alarms: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Publisher, code."""
+    named: dict[str, int] = field(default_factory=dict)
+    """For each publisher, the highest version of the directory that a flush of it has named."""
     heartbeats: int = 0
     seconds: list[float] = field(default_factory=list)
     """To verify, open and check each bundle."""
     sequences_touched: bool = False
     """A gap was opened, filled or explained."""
+
+    def name(self, publisher: str, version: int) -> None:
+        """A flush of ``publisher`` names ``version`` of the directory."""
+        self.named[publisher] = max(version, self.named.get(publisher, 0))
 
 
 class Receiver:
@@ -157,6 +163,8 @@ class Receiver:
             try:
                 self._receive(record, directory, now_ms, out)
             except DirectoryBehind as error:
+                if error.details["proven"]:
+                    out.name(str(error.details["publisher"]), int(str(error.details["wanted"])))
                 if position not in given_up:
                     out.waiting[position] = record.offset, error
                     continue
@@ -201,6 +209,7 @@ class Receiver:
     def _receive(self, record: IncomingRecord, directory: Directory, now_ms: int, out: Received) -> None:
         # 1 to 5 (spec 10.1)
         delivered = self._verify(record, directory, now_ms)
+        out.name(delivered.publisher, delivered.directory_version)
         self._take(record, delivered, directory, now_ms, out)
 
     def _verify(self, record: IncomingRecord, directory: Directory, now_ms: int) -> Delivered:

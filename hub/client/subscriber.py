@@ -10,6 +10,7 @@ dropped, the sinks go back to the state that was stored with the marks. So each 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class _Wait:
 
     since: float
     retry_at: float
+    code: str
 
 
 class Subscriber:
@@ -219,7 +221,7 @@ class Subscriber:
             await self._store(Received(), {})
         await self._release_waits()
         await self._show_lag()
-        self._facts.stepped(len(self._waits))
+        self._facts.stepped(Counter(wait.code for wait in self._waits.values()))
 
     async def _handle(self, records: Sequence[IncomingRecord]) -> None:
         self._doing = "directory"
@@ -283,7 +285,8 @@ class Subscriber:
             self._waits.pop(position, None)
         for position, (_, error) in received.waiting.items():
             self._facts.unavailable("open", error)
-            wait = self._waits.setdefault(position, _Wait(now, now))
+            wait = self._waits.setdefault(position, _Wait(now, now, error.code))
+            wait.code = error.code
             wait.retry_at = now + min(self._limits.retry_most, max(self._limits.retry_first, now - wait.since))
         if received.waiting:
             await self._consumer.hold({position: offset for position, (offset, _) in received.waiting.items()})

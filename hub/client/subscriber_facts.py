@@ -44,6 +44,8 @@ class SubscriberFacts:
         self._failing_since_ms: int | None = None
         self._failing_code: str | None = None
         self._waiting = 0
+        self._held_codes: set[str] = set()
+        self._named: dict[str, int] = {}
         self._gaps = 0
         self._gap_publishers: set[AgencyId] = set()
         self._lag: int | None = None
@@ -62,11 +64,14 @@ class SubscriberFacts:
             self._lag,
         )
 
-    def stepped(self, waiting: int) -> None:
-        """A step was brought to its end; ``waiting`` partitions are held back."""
+    def stepped(self, held: Counter[str]) -> None:
+        """A step was brought to its end; ``held``: how many partitions are held back, by the code of the reason."""
         self._step_at_ms = self._clock.now_ms()
-        self._waiting = waiting
-        if not waiting:
+        self._waiting = held.total()
+        self._held_codes |= held.keys()
+        for code in self._held_codes:
+            self._observer.gauge("cgi_held_partitions", held[code], code=code)
+        if not self._waiting:
             self._failing_code = self._failing_since_ms = None
         self._observer.gauge("cgi_progress_timestamp_seconds", self._step_at_ms / 1000, worker="subscriber")
 
@@ -85,6 +90,7 @@ class SubscriberFacts:
 
     def stored(self, records: Sequence[IncomingRecord], received: Received, written: Sequence[OpenedEvent]) -> None:
         """A batch is durable."""
+        self._show_versions(received.named)
         now_ms = self._stored_at_ms = self._clock.now_ms()
         for what, count in received.events.items():
             self._count("cgi_events_total", what, count)
@@ -106,6 +112,12 @@ class SubscriberFacts:
         opened = sum(count for what, count in received.events.items() if what[2] == "opened")
         if records:
             self._events_a_record += (opened / len(records) - self._events_a_record) * 0.1
+
+    def _show_versions(self, named: Mapping[str, int]) -> None:
+        for publisher, version in named.items():
+            if version > self._named.get(publisher, 0):
+                self._named[publisher] = version
+                self._observer.gauge("cgi_named_directory_version", version, publisher=publisher)
 
     def _written(self, events: Sequence[OpenedEvent], now_ms: int) -> None:
         counts: Counter[Counted] = Counter()  # told once for a batch: telling takes 3 us

@@ -27,7 +27,10 @@ DEK: Final = 32
 
 
 class DirectoryBehind(UnavailableError):
-    """The flush was made under a newer directory than the one at hand: fetch it and try again (spec 12.2)."""
+    """The flush was made under a newer directory than the one at hand: fetch it and try again (spec 12.2).
+
+    ``proven``: its publisher has signed that; else anybody may have written it.
+    """
 
     code = "directory.behind"
 
@@ -160,18 +163,24 @@ def verify_flush(proof: Proof, *, directory: Listing, now_ms: int, appended_ms: 
         signing_key = directory.signing_key(flush.publisher, flush.signing_key_id, moment_ms)
     except RejectedError as error:
         if behind:  # it may be listed in what is not here yet: never guess (spec 12.2)
-            raise _behind(flush, directory) from error
+            raise _behind(flush, directory, proven=False) from error
         raise
     if known is None:
         signing_key.verify(labels.FLUSH, proof.flush, proof.signature)
         if behind:
-            raise _behind(flush, directory)
+            raise _behind(flush, directory, proven=True)
         cache.put(key, flush)
     return flush
 
 
-def _behind(flush: Flush, directory: Listing) -> DirectoryBehind:
-    return DirectoryBehind("the flush names a newer directory", wanted=flush.directory_version, have=directory.version)
+def _behind(flush: Flush, directory: Listing, *, proven: bool) -> DirectoryBehind:
+    return DirectoryBehind(
+        "the flush names a newer directory",
+        publisher=flush.publisher,
+        wanted=flush.directory_version,
+        have=directory.version,
+        proven=proven,
+    )
 
 
 def verify_flush_lane(flush: Flush, lane: Lane) -> None:

@@ -352,6 +352,32 @@ async def test_a_bundle_under_a_newer_directory_holds_its_partition_alone(bench:
     assert bench.observer.total("cgi_unavailable_total", operation="directory", code="directory.behind") >= 1
 
 
+async def test_versions_and_what_waits_for_them_are_shown(bench: Bench, world: World) -> None:
+    """What the publishers' flushes name, and what is held for want of it; nothing that nobody has signed."""
+    world.agree("RSS", "ATF", "trace.request")
+    bench.directory.now = old = world.directory()
+    await bench.publish("RSS", Site(world, "RSS").seal(["ATF"]))
+    world.version += 4
+    ahead = Site(world, "JCF").seal(["ATF"])
+    world.rotate_signing_key("RSS")
+    unproven = Site(world, "RSS").seal(["ATF"])  # by a key that the router's directory does not list
+    await bench.publish("JCF", ahead)
+    await bench.publish("RSS", unproven)
+    router = await bench.start()
+    await router.step()
+    total = bench.observer.total
+    assert total("cgi_named_directory_version", publisher="RSS") == old.version
+    assert total("cgi_named_directory_version", publisher="JCF") == old.version + 4
+    assert total("cgi_held_partitions", code="directory.behind") == 2
+    bench.directory.now = world.directory()
+    async with asyncio.timeout(30):
+        while bench.committed("JCF") < 1 or bench.committed("RSS") < 2:
+            await router.step()
+    assert total("cgi_held_partitions", code="directory.behind") == 0
+    assert total("cgi_named_directory_version", publisher="RSS") == world.version
+    await router._stop()
+
+
 async def test_a_newer_directory_is_not_waited_for_for_ever(
     bench: Bench, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -427,6 +453,18 @@ async def test_an_event_id_that_comes_back_with_another_header_raises_an_alarm(b
     assert bench.observer.total("cgi_alarms_total", publisher="JCF", code="event_id.reused") == 1
     assert bench.numbers("ATF") == [1, 1]
     assert [parse_quarantined(r.value).code for r in bench.broker.records(QUARANTINE)] == ["event_id.reused"]
+
+
+async def test_a_router_shows_its_own_clock_against_the_brokers(bench: Bench, world: World) -> None:
+    bench.broker._now_ms = lambda: world.now_ms - 90_000
+    router = await bench.start()
+    beating = asyncio.create_task(router._beat())
+    async with asyncio.timeout(30):
+        while not bench.observer.total("cgi_clock_skew_seconds"):
+            await asyncio.sleep(0.005)
+    beating.cancel()
+    assert 80 < bench.observer.total("cgi_clock_skew_seconds") <= 90
+    await router._stop()
 
 
 async def test_only_an_acknowledged_heartbeat_is_progress(bench: Bench, world: World) -> None:

@@ -499,6 +499,25 @@ async def test_a_newer_directory_is_not_waited_for_for_ever(net: Net) -> None:
     assert [row.code for row in net.inboxes[ATF].rejected] == ["directory.behind"]
 
 
+async def test_versions_that_flushes_name_and_what_waits_for_them_are_shown(net: Net) -> None:
+    await publish(net, 1)
+    first = net.world.version
+    net.world.version += 3
+    new = net.world.directory()
+    old, net.directory.given = net.directory.given, new
+    await publish(net, 2)
+    await net.route()
+    net.directory.given = old
+    async with net.subscriber(ListSink()) as subscriber, asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(subscriber.run())
+        await until(lambda: net.observer.total("cgi_held_partitions", code="directory.behind"))
+        assert net.observer.total("cgi_named_directory_version", publisher=JCF) == first + 3
+        net.directory.given = new
+        await until(lambda: net.committed() == 2)
+        await until(lambda: not net.observer.total("cgi_held_partitions", code="directory.behind"))
+        subscriber.stop()
+
+
 async def test_a_site_that_was_away_while_its_publishers_key_was_revoked(net: Net) -> None:
     """What the broker appended before counts, also where the router was late; what came after is refused."""
     first = await publish(net, 1)
