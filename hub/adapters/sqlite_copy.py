@@ -36,7 +36,7 @@ STEPS_BACK: Final[dict[tuple[str, int], StepBack]] = {
     # Version 1 reads a refused record again by its own clock, not by the broker's time of it.
     ("inbox", 2): StepBack(empty=(), statements=("ALTER TABLE rejected DROP COLUMN appended_ms",)),
 }
-"""By kind and the version that the file has. A new version of a store brings its step back with it (ADR 109)."""
+"""By kind and the version that the file has. A new version of a store brings its step back with it (docs/adr/0110)."""
 
 
 def copy_store(source: Path, target: Path, *, kind: str, agency: AgencyId) -> None:

@@ -1,6 +1,7 @@
-"""What is rendered from the code into docs/: `python -m tests.support.rendered` writes it, tests hold it.
+"""What is rendered from the code: `python -m tests.support.rendered` writes it, tests hold it.
 
-docs/spec/errors.md is whole; in docs/guides/operate.md the parts between the markers are.
+docs/spec/errors.md is whole; in docs/guides/operate.md the parts between the markers are. deploy/kubernetes has the
+rules of deploy/prometheus once more, as one resource of the Prometheus operator.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import yaml
+
 import connectors
 import hub
-from hub import log_words, metrics
+from hub import log_words, metrics, spans
 from hub.errors import ConfigError, HubError, InvariantError, RejectedError, UnavailableError
 
 ROOT = Path(__file__).parents[2]
 ERRORS = ROOT / "docs/spec/errors.md"
 OPERATE = ROOT / "docs/guides/operate.md"
+LOGS = ROOT / "docs/guides/logs.md"
+RULES = ROOT / "deploy/prometheus/rules"
+KUBERNETES_RULES = ROOT / "deploy/kubernetes/base/prometheus-rules.yaml"
 
 BRANCHES: dict[type[HubError], str] = {
     RejectedError: "the message's fault: it is quarantined, or its row is reported, and the next goes on",
@@ -86,19 +92,47 @@ def _meaning(kind: type[HubError]) -> str:
 
 def render_operate(text: str) -> str:
     """docs/guides/operate.md with its rendered parts made anew."""
-    for name, render in PARTS.items():
+    return _render_parts(text, PARTS)
+
+
+def render_logs(text: str) -> str:
+    """docs/guides/logs.md with its rendered part made anew."""
+    return _render_parts(text, {"spans": spans.render_table})
+
+
+def _render_parts(text: str, parts: dict[str, Callable[[], str]]) -> str:
+    for name, render in parts.items():
         before, begin, rest = text.partition(f"<!-- rendered: {name} -->\n")
         _, end, after = rest.partition("<!-- end -->")
         if not begin or not end:
-            raise ValueError(f"docs/guides/operate.md has no part {name!r}")
+            raise ValueError(f"the guide has no part {name!r}")
         text = before + begin + render() + end + after
     return text
 
 
+def render_kubernetes_rules() -> str:
+    """deploy/kubernetes/base/prometheus-rules.yaml: every group of deploy/prometheus/rules, file by file."""
+    groups = [
+        group
+        for path in sorted(RULES.glob("*.yml"))
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    ]
+    resource = {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "cgi-hub"},
+        "spec": {"groups": groups},
+    }
+    head = "# Rendered from deploy/prometheus/rules by `python -m tests.support.rendered`; a test holds both.\n"
+    return head + yaml.safe_dump(resource, sort_keys=False, width=200, allow_unicode=True)
+
+
 def main() -> None:
-    """Write both pages."""
+    """Write all of it."""
     ERRORS.write_text(render_errors(), encoding="utf-8")
     OPERATE.write_text(render_operate(OPERATE.read_text(encoding="utf-8")), encoding="utf-8")
+    LOGS.write_text(render_logs(LOGS.read_text(encoding="utf-8")), encoding="utf-8")
+    KUBERNETES_RULES.write_text(render_kubernetes_rules(), encoding="utf-8")
 
 
 if __name__ == "__main__":
