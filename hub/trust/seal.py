@@ -280,7 +280,8 @@ class Sealer:
     def _lane(self, group: Group, now_ms: int) -> Lane:
         key = (group.route, group.compartments, group.grants)
         lane = self._lanes.pop(key, None)
-        if lane is None or not lane.is_open(now_ms):
+        # Keys become current and end by their dates, without a new directory (spec 12.4).
+        if lane is None or not lane.is_open(now_ms) or self._is_touched(lane, now_ms):
             _check_group(group.compartments, group.grants)
             lane = self._owner.open(*key, previous=self._previous, directory=self._directory, now_ms=now_ms)
         self._lanes[key] = lane  # the last: the one used longest ago goes first
