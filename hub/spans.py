@@ -38,7 +38,6 @@ SpanFact = Literal[
     "bundle",
     "rows",
     "events",
-    "records",
     "bytes",
     "recipients",
     "denied",

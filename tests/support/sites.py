@@ -31,7 +31,7 @@ from hub.errors import HubError
 from hub.model import HUB, AgencyId, Event, OpenedEvent
 from hub.policy.decide import ReleasePolicy, hub_release
 from hub.policy.release import parse_release
-from hub.ports import BusConsumer, BusProducer, IncomingRecord, OutgoingRecord
+from hub.ports import BusConsumer, BusProducer, IncomingRecord, OutgoingRecord, Tracer
 from hub.routing import Denial, route_bundle
 from hub.topics import deliver_topic, ingest_topic
 from hub.trust.checks import FlushCache
@@ -201,6 +201,7 @@ class Net:
         producer: BusProducer | None = None,
         policy: GrantsPolicy | None = None,
         limits: PublisherLimits = QUICK,
+        tracer: Tracer | None = None,
     ) -> Publisher:
         if policy is None:
             rules = hub_release(catalog()) if agency == HUB else parse_release(self.release, catalog())
@@ -217,6 +218,7 @@ class Net:
             clock=self.clock,
             observer=self.observer,
             limits=limits,
+            tracer=tracer,
         )
 
     def subscriber(
@@ -228,6 +230,7 @@ class Net:
         content: ContentFilter | None = None,
         limits: SubscriberLimits = QUICK_SUBSCRIBER,
         using: Catalog | None = None,
+        tracer: Tracer | None = None,
     ) -> Subscriber:
         return Subscriber(
             agency=agency,
@@ -244,6 +247,7 @@ class Net:
             clock=self.clock,
             observer=self.observer,
             limits=limits,
+            tracer=tracer,
         )
 
     def sent(self, agency: AgencyId = JCF) -> Sequence[IncomingRecord]:
