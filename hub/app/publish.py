@@ -17,12 +17,16 @@ from hub.settings import ConnectorTable, SiteSettings
 
 @dataclass(frozen=True, slots=True)
 class FilePublished:
-    """What became of a file: counts of the source, and how many records still wait in the outbox."""
+    """What became of a file: counts of the source, and what still waits in the outbox.
+
+    ``waiting_records`` are sealed and not acknowledged; ``waiting_events`` are not sealed, for want of a directory.
+    """
 
     published: int
     duplicates: int
     rejected_rows: int
     waiting_records: int
+    waiting_events: int
 
 
 async def publish_file(
@@ -54,8 +58,8 @@ async def publish_file(
         with suppress(TimeoutError):  # what waits is counted below
             async with asyncio.timeout(drain_seconds):
                 await publisher.drain()
-        totals, waiting = reading.totals, publisher.progress().depth.records
-    return FilePublished(totals.published, totals.duplicates, totals.rejected_rows, waiting)
+        totals, depth = reading.totals, publisher.progress().depth
+    return FilePublished(totals.published, totals.duplicates, totals.rejected_rows, depth.records, depth.waiting)
 
 
 async def _read_all(

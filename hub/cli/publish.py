@@ -58,6 +58,11 @@ def cli(ctx: click.Context, file: Path, config: Path, profile: str | None, wait:
         )
     if result.rejected_rows:
         click.echo(f"why they were rejected: {file}.rejected.jsonl", err=True)
+    if result.waiting_events:
+        raise UnavailableError(
+            "there is no valid directory: events wait unsealed, and the site's next start goes on with them",
+            events=result.waiting_events,
+        )
     if result.waiting_records:
         raise UnavailableError(
             "Kafka has not acknowledged everything; it waits in the outbox, and the site's next start sends it",

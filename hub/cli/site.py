@@ -100,6 +100,34 @@ def rejected(config: Path, as_json: bool) -> None:
 
 @cli.command()
 @config_option
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+def refused(config: Path, as_json: bool) -> None:
+    """List the events that this site took while no directory was valid, and refused when it could seal: newest first.
+
+    When, what, under which key of its source, and why. Nothing else of them is kept: mend the row, or the rules, and
+    publish it again under the same key. The site may be running.
+    """
+    import json
+
+    from hub.adapters.sqlite_outbox import read_refused
+    from hub.settings import load_site
+
+    settings = load_site(config)
+    configure_log(settings.log, quiet=True)
+    notes = read_refused(settings.state / "outbox.sqlite", agency=settings.agency)
+    for note in notes:
+        when, event_id = _moment(note.at_ms), note.event_id.hex()
+        if as_json:
+            facts = {"at": when, "event_id": event_id, "event_type": note.event_type, "source_key": note.source_key}
+            click.echo(json.dumps({**facts, "code": note.code, "reason": note.reason}))
+        else:
+            click.echo(f"{when}  {note.event_type}  {note.source_key or '-'}  {note.reason}  [event {event_id}]")
+    if not notes and not as_json:
+        click.echo("nothing was refused late")
+
+
+@cli.command()
+@config_option
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--code", help="Only what was refused with this code.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")

@@ -114,7 +114,13 @@ def test_publishing_where_kafka_is_away_keeps_it_in_the_outbox(
     arguments = ["publish", str(file), "--config", str(config), "--wait", "0.2", "--json"]
     assert main.run(arguments) == 3
     captured = capsys.readouterr()
-    assert json.loads(captured.out) == {"published": 1, "duplicates": 0, "rejected_rows": 0, "waiting_records": 1}
+    assert json.loads(captured.out) == {
+        "published": 1,
+        "duplicates": 0,
+        "rejected_rows": 0,
+        "waiting_records": 1,
+        "waiting_events": 0,
+    }
     assert "error: unavailable: Kafka has not acknowledged everything" in captured.err
     assert main.run(arguments) == 3  # published before: nothing is sealed anew
     assert json.loads(capsys.readouterr().out)["duplicates"] == 1
