@@ -17,7 +17,12 @@ from pathlib import Path
 SHORTEST = 6
 """Shorter serials (``A12``) stand in random bytes by chance, and would say nothing."""
 
+FEWEST = 3
+"""Serials of fewer different characters (``0000000``) stand in round numbers, and would say nothing either."""
+
 _READABLE = re.compile(rb"[\x20-\x7e]{%d,}" % SHORTEST)
+_ENCODED = re.compile(rb"[0-9A-Za-z+/=]{60,}")
+"""Keys, hashes and signatures of the directory, in hexadecimal or base64: as good as random; no serial is so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,9 @@ class Secrets:
 
     def __init__(self, texts: Iterable[str]) -> None:
         parts = {text.strip(): max(_readable(text.strip().encode()), key=len, default=b"") for text in texts}
-        self._patterns = tuple(sorted((text, part.lower()) for text, part in parts.items() if part))
+        self._patterns = tuple(
+            sorted((text, part.lower()) for text, part in parts.items() if len(set(part.lower())) >= FEWEST)
+        )
 
     def __len__(self) -> int:
         return len(self._patterns)
@@ -111,4 +118,4 @@ def _written(path: Path) -> bytes:
 
 
 def _readable(content: bytes) -> list[bytes]:
-    return _READABLE.findall(content)
+    return [_ENCODED.sub(b" ", run) for run in _READABLE.findall(content)]

@@ -1,121 +1,131 @@
-"""Keys, the signed directory and the sites' folders, made by the commands that a deployment uses.
+"""Keys, the signed directory, the agreements and the sites' folders, made by the commands that a deployment uses.
 
-Each agency makes its own keys in its own folder; what leaves it is a public key and a signed statement. Two of three
-custodians sign the directory. What a site gets besides: the root, the directory, a certificate of the operator.
+Each agency makes its own keys in its own folder; what leaves it is an enrolment, a key statement, a signature on an
+agreement. Two of three custodians sign the directory, each on a copy that is carried to them. What a site gets back: a
+root to pin, a certificate of the operator, and where Kafka is; the directory itself it reads from Kafka.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import shutil
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from deploy.demo.agencies import SITES, Site
-from hub.adapters.key_files import load_kem_public_key, load_signing_key, load_verify_key
-from hub.adapters.repository_files import load_repository, save_repository
 from hub.adapters.tls import TlsFiles
-from hub.adapters.tuf_roles import sign_agency_role, sign_agreement_role
 from hub.cli.main import root as hub_command
 from hub.errors import InvariantError
-from hub.model import HUB, AgencyId, Compartment, Onward, Purpose, parse_handling
-from hub.trust.agreement import AgreementDocument, Clause
-from hub.trust.keys import KeyUse
-from hub.trust.statement import KemKeyEntry, KeyStatement, SigningKeyEntry
+from hub.model import HUB, AgencyId
 
 HERE = Path(__file__).parent
 CUSTODIANS = ("north", "east", "south")
 THRESHOLD = 2
-DAYS = 90
-"""How long the demo's keys and its directory hold."""
 
 Say = Callable[[str], None]
 
 
 class Ceremony:
-    """What is made in ``folder``: custodians/, hub/, sites/<AGENCY>/. ``say`` gets each command before it runs."""
+    """What is made in ``folder``: custodians/, operator/, directory/, carried/, hub/, sites/<AGENCY>/.
+
+    ``say`` gets each command before it runs.
+    """
 
     def __init__(self, folder: Path, say: Say) -> None:
         self.folder = folder
         self._say = say
-        self._until = (datetime.now(UTC) + timedelta(days=DAYS)).date().isoformat()
 
     def site(self, agency: AgencyId) -> Path:
         """An agency's folder; the hub's own is beside those of the sites."""
         return self.folder / "hub" if agency == HUB else self.folder / "sites" / agency
 
     def hold(self) -> None:
-        """Make all keys and sign the directory."""
-        (self.folder / "custodians").mkdir(mode=0o700)
+        """Everybody's keys, the agreements with both signatures, and the directory that the custodians sign."""
+        for name in ("custodians", "operator", "carried", "sites"):
+            (self.folder / name).mkdir(mode=0o700)
         for name in CUSTODIANS:
-            self._run("keys", "generate", "custodian", "--out", f"custodians/{name}.key")
-        self._run("keys", "generate", "online", "--out", "hub-online.key")
-        named = [f"--custodian={name}=custodians/{name}.pub" for name in CUSTODIANS]
-        self._run("directory", "init", "directory", "--threshold", str(THRESHOLD), *named, "--online", "hub-online.pub")
-        for agency in (HUB, *(site.agency for site in SITES)):
-            self._make_keys(agency)
-        self._write_draft()
-        signing = [f"--key=custodians/{name}.key" for name in CUSTODIANS[:THRESHOLD]]
-        self._run("directory", "sign", "directory", *signing, "--yes")
-        self._run("directory", "publish", "directory", "--key", "hub-online.key", "--days", str(DAYS), "--yes")
-        shutil.copy(self.folder / "directory" / "metadata" / "1.root.json", self.folder / "root.json")
-
-    def _make_keys(self, agency: AgencyId) -> None:
-        own = self.site(agency).relative_to(self.folder) / "keys"
-        (self.folder / own / "kem").mkdir(parents=True, mode=0o700)
-        for use in ("identity", "signing"):
-            self._run("keys", "generate", use, "--out", f"{own}/{use}.key")
-        if agency != HUB:
-            self._run("keys", "generate", "kem", "--out", f"{own}/kem/kem.key")
-
-    def _write_draft(self) -> None:
-        repository = load_repository(self.folder / "directory")
-        now_ms = int(time.time() * 1000)
-        end_ms = now_ms + DAYS * 86_400_000
-        identities = {}
+            self._run("keys", "generate", "custodian", "--out", self._path(f"custodians/{name}.key"))
+        self._run("keys", "generate", "online", "--out", self._path("operator/online.key"))
+        named = [f"--custodian={name}={self._path(f'custodians/{name}.pub')}" for name in CUSTODIANS]
+        online = self._path("operator/online.pub")
+        self._run("directory", "init", self._directory, "--threshold", str(THRESHOLD), *named, "--online", online)
         for agency, name in ((HUB, "The hub"), *((site.agency, site.name) for site in SITES)):
-            own = self.site(agency) / "keys"
-            identity = identities[agency] = load_signing_key(own / "identity.key", KeyUse.IDENTITY)
-            signing = SigningKeyEntry(load_verify_key(own / "signing.pub", KeyUse.SIGNING), now_ms, end_ms)
-            kem = () if agency == HUB else (KemKeyEntry(load_kem_public_key(own / "kem" / "kem.pub"), now_ms, end_ms),)
-            role = sign_agency_role(KeyStatement(HUB, agency, 1, now_ms, (signing,), kem), identity)
-            repository.put_agency(agency, name, identity.public, role)
-        for told in yaml.safe_load((HERE / "agreements.yaml").read_text(encoding="utf-8"))["agreements"]:
-            parties = (AgencyId(told["from"]), AgencyId(told["to"]))
-            clause = Clause(
-                *parties,
-                frozenset(told["types"]),
-                frozenset(Compartment(name) for name in told["compartments"]),
-                frozenset(Purpose(name) for name in told["purposes"]),
-                parse_handling(told["max_handling"]),
-                Onward.ORIGINATOR_CONSENT,
-                3650,
-            )
-            first, second = sorted(parties)
-            begins, ends = (
-                int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
-                for day in (told["begins"], told["ends"])
-            )
-            slug = told["id"].replace(" ", "-")
-            document = AgreementDocument(slug, HUB, 1, told["id"], told["id"], (first, second), begins, ends, (clause,))
-            half = sign_agreement_role(document, identities[first])
-            repository.put_agreement(sign_agreement_role(document, identities[second], existing=half))
-        save_repository(repository, self.folder / "directory")
+            self._enrol(agency, name)
+        self._agree()
+        for name in CUSTODIANS[:THRESHOLD]:
+            carried = self._path(f"carried/for-{name}.json")
+            self._run("directory", "request", self._directory, "--out", carried)
+            self._run("directory", "sign", carried, "--key", self._path(f"custodians/{name}.key"), "--yes")
+            self._run("directory", "merge", self._directory, carried)
+        self._run("directory", "publish", self._directory, "--key", self._path("operator/online.key"), "--yes")
+        shutil.copy(Path(self._directory) / "metadata" / "1.root.json", self.folder / "root.json")
 
-    def _run(self, *arguments: str) -> None:
-        """Run ``hub ARGUMENTS`` in this process: a start of Python for each of 50 commands would take half a minute."""
-        self._say("hub " + " ".join(arguments))
-        paths = [*arguments[:2], *(_in_folder(self.folder, argument) for argument in arguments[2:])]
+    def connect(self, bootstrap: str, operator: Path, authority: Path) -> dict[AgencyId, TlsFiles]:
+        """The broker gets what the directory says, and the directory itself; each agency the answer to its enrolment.
+
+        ``operator`` has the operator's TLS files, ``authority`` its CA.
+        """
+        listed = ("--directory", self._directory, "--root", self._path("root.json"))
+        there = ("--bootstrap", bootstrap, "--tls", str(operator))
+        self._run("broker", "apply", *there, *listed, "--yes")
+        self.publish(bootstrap, operator)
+        words = self._run("directory", "show", *listed[1:], "--json")["root_words"]
+        tls = {}
+        for agency in (HUB, *(site.agency for site in SITES)):
+            sent, back = self._path(f"carried/{agency}.json"), self._path(f"carried/{agency}-reply.json")
+            ca = ("--authority", str(authority), "--bootstrap", bootstrap)
+            self._run("directory", "reply", self._directory, sent, *ca, "--out", back)
+            folder = self.site(agency)
+            self._run("agency", "enrol", str(folder), "--reply", back, "--root-words", " ".join(words))
+            tls[agency] = TlsFiles(folder / "ca.pem", folder / "tls.pem", folder / "tls.key")
+        return tls
+
+    def publish(self, bootstrap: str, operator: Path) -> None:
+        """Publish what is staged, or date the directory anew, on the topic too."""
+        there = ("--bootstrap", bootstrap, "--tls", str(operator))
+        self._run("directory", "publish", self._directory, "--key", self._path("operator/online.key"), *there, "--yes")
+
+    def _enrol(self, agency: AgencyId, name: str) -> None:
+        folder, sent = str(self.site(agency)), self._path(f"carried/{agency}.json")
+        self._run("agency", "init", folder, "--agency", agency, "--name", name, "--unsafe-no-passphrase")
+        told = self._run("agency", "enrol", folder, "--out", sent, "--json")
+        words = " ".join(told["words"])
+        self._run("directory", "add-agency", self._directory, sent, "--words", words)
+
+    def _agree(self) -> None:
+        signed = []
+        for draft in sorted((HERE / "agreements").glob("*.yaml")):
+            first, second = map(AgencyId, draft.stem.split("-"))
+            carried = self._path(f"carried/{draft.stem}.json")
+            for agency, file in ((first, str(draft)), (second, carried)):
+                key = str(self.site(agency) / "keys" / "identity.key")
+                who = ("--agency", agency, "--key", key)
+                self._run("agreement", "sign", file, *who, "--out", carried, "--yes")
+            signed.append(carried)
+        self._run("directory", "add-agreement", self._directory, *signed, "--yes")
+
+    @property
+    def _directory(self) -> str:
+        return self._path("directory")
+
+    def _path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def _run(self, *arguments: str) -> Any:
+        """Run ``hub ARGUMENTS`` in this process: a start of Python for each of 250 commands would take minutes.
+
+        Gives what it printed, as JSON where that was asked for.
+        """
+        self._say("hub " + " ".join(arguments).replace(f"{self.folder}/", ""))
         told = io.StringIO()
-        with contextlib.redirect_stdout(told):
-            code = hub_command.main(args=paths, prog_name="hub", standalone_mode=False)
+        with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+            code = hub_command.main(args=list(arguments), prog_name="hub", standalone_mode=False)
         if code not in (None, 0):
             raise InvariantError("a command of the ceremony failed", command=" ".join(arguments), said=told.getvalue())
+        return json.loads(told.getvalue()) if "--json" in arguments else told.getvalue()
 
 
 def write_configurations(ceremony: Ceremony, bootstrap: str, tls: dict[AgencyId, TlsFiles]) -> None:
@@ -147,6 +157,13 @@ poll_wait = 0.2
 """,
         encoding="utf-8",
     )
+    return path
+
+
+def follower_toml(ceremony: Ceremony, bootstrap: str, tls: TlsFiles) -> Path:
+    """The configuration of the process that keeps the broker in step with the directory."""
+    path = ceremony.folder / "operator" / "broker.toml"
+    path.write_text(f'state = "broker"\n{_shared(ceremony, bootstrap, tls)}', encoding="utf-8")
     return path
 
 
@@ -190,7 +207,6 @@ path = "received.jsonl"
 def _shared(ceremony: Ceremony, bootstrap: str, tls: TlsFiles) -> str:
     return f"""
 [directory]
-path = "{(ceremony.folder / "directory").resolve()}"
 root = "{(ceremony.folder / "root.json").resolve()}"
 
 [kafka]
@@ -214,16 +230,3 @@ def _write_hub_part(subscription: Path, out: Path) -> None:
 
 def _quoted(text: str) -> str:
     return f'"{text}"'
-
-
-def _in_folder(folder: Path, argument: str) -> str:
-    """Arguments that are paths are told relative to the demo's folder, and run from wherever we are."""
-    for prefix in ("--custodian=", "--key="):
-        if argument.startswith(prefix):
-            head, _, path = argument.rpartition("=")
-            return f"{head}={folder / path}"
-    return (
-        str(folder / argument)
-        if "/" in argument or argument.endswith((".json", ".yaml", ".key", ".pub")) or argument == "directory"
-        else argument
-    )

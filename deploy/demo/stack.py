@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.agencies import AGENCIES
-from deploy.demo.ceremony import Ceremony, router_toml, write_configurations
+from deploy.demo.ceremony import Ceremony, follower_toml, router_toml, write_configurations
 from deploy.demo.monitoring import PROGRAMS, Monitoring, is_installed
 from deploy.demo.service import Service
 from hub.adapters.broker_process import BrokerProcess
-from hub.adapters.kafka_admin import KafkaAdmin
 from hub.adapters.tls import TlsFiles
 from hub.model import HUB, AgencyId
 from hub.topics import Declaration, deliver_topic, ingest_topic
 
 ROOT = Path(__file__).parents[2]
 ROUTERS = ("router-1", "router-2")
+FOLLOWER = "broker"
+"""The process that keeps the broker in step with the directory."""
 _PROGRAMS = frozenset(os.fsencode(name) for name in ("hub", *PROGRAMS))
 
 Say = Callable[[str], None]
@@ -53,10 +54,8 @@ class Stack:
         self.say("a Kafka node with mutual TLS, topics and access rules")
         self.broker = _node(self.folder)
         self.broker.start(detached=self.detached)
-        for agency in (HUB, *AGENCIES):
-            self.tls[agency] = self.broker.authority.issue_client(agency, self.ceremony.site(agency) / "tls")
-        admin = KafkaAdmin(self.broker.bootstrap, self.broker.operator)
-        admin.apply(admin.plan(Declaration.load(), AGENCIES))
+        operator, authority = self.broker.operator.ca.parent, self.broker.authority.folder
+        self.tls = self.ceremony.connect(self.broker.bootstrap, operator, authority)
         write_configurations(self.ceremony, self.broker.bootstrap, self.tls)
         self.say(f"{len(ROUTERS)} routers and {len(AGENCIES)} sites")
         for service in self._plan():
@@ -79,7 +78,7 @@ class Stack:
         """Stops what was started, the sites first, so that their last words are routed."""
         if self.monitoring is not None:
             self.monitoring.stop()
-        for names in (AGENCIES, ROUTERS):
+        for names in (AGENCIES, ROUTERS, (FOLLOWER,)):
             running = [self.services[name] for name in names if name in self.services]
             for service in running:
                 service.terminate()
@@ -118,6 +117,8 @@ class Stack:
         return path
 
     def _plan(self) -> Iterator[Service]:
+        config = follower_toml(self.ceremony, self.broker.bootstrap, self.broker.operator)
+        yield self._service(FOLLOWER, config.parent / "broker", "broker", "follow", "--config", str(config))
         for name in ROUTERS:
             config = router_toml(self.ceremony, name, self.broker.bootstrap, self.tls[HUB])
             yield self._service(name, self.site(HUB) / name, "router", "run", "--config", str(config))
