@@ -104,24 +104,35 @@ def _limits(field: Field) -> str:
 
 @cli.command("validate")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-def validate(files: tuple[Path, ...]) -> int:
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def validate(files: tuple[Path, ...], as_json: bool) -> int:
     """Check documents: a .json file has one, a .jsonl file one a line. Exit code 1 where one is refused."""
     catalog = Catalog.load()
-    refused = 0
-    for path in files:
-        for where, document in _documents(path):
-            try:
-                event = parse_document(document, catalog)
-            except EventInvalid as error:
-                refused += 1
-                for problem in error.problems:
-                    click.echo(f"{where}: {problem.code}: {problem.field or 'the document'}: {problem.message}")
-            except RejectedError as error:
-                refused += 1
-                click.echo(f"{where}: {error.code}: {error.message}")
-            else:
-                click.echo(f"{where}: ok: {event.event_type}")
-    return 1 if refused else 0
+    rows = [_validated(where, document, catalog) for path in files for where, document in _documents(path)]
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    for row in () if as_json else rows:
+        if row["ok"]:
+            click.echo(f"{row['where']}: ok: {row['type']}")
+        for problem in row["problems"]:
+            field = f"{problem['field']}: " if "field" in problem else ""
+            click.echo(f"{row['where']}: {problem['code']}: {field}{problem['message']}")
+    return 0 if all(row["ok"] for row in rows) else 1
+
+
+def _validated(where: str, document: Any, catalog: Catalog) -> dict[str, Any]:
+    problems: list[dict[str, str]] = []
+    name = ""
+    try:
+        name = parse_document(document, catalog).event_type
+    except EventInvalid as error:
+        problems = [
+            {"code": problem.code, "field": problem.field or "the document", "message": problem.message}
+            for problem in error.problems
+        ]
+    except RejectedError as error:
+        problems = [{"code": error.code, "message": error.message}]
+    return {"where": where, "ok": not problems, "type": name, "problems": problems}
 
 
 def _documents(path: Path) -> Iterator[tuple[str, Any]]:
@@ -142,7 +153,8 @@ def _documents(path: Path) -> Iterator[tuple[str, Any]]:
 
 @cli.command("check")
 @click.option("--schemas", type=click.Path(path_type=Path), default=_SCHEMAS, show_default=True, help="Where they are.")
-def check(schemas: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def check(schemas: Path, as_json: bool) -> None:
     """Check all schemas and code lists, and that released versions stand unchanged.
 
     Each compartment's sub-schema is also read by fastavro, as any other reader of sections would.
@@ -150,6 +162,10 @@ def check(schemas: Path) -> None:
     catalog = Catalog.load(schemas)
     check_frozen(schemas)
     parts = sum(_check_as_avro(catalog.get(name)) for name in catalog.names())
+    if as_json:
+        found = {"types": len(catalog.names()), "compartments": parts, "code_lists": len(catalog.code_lists)}
+        click.echo(json.dumps(found))
+        return
     click.echo(f"{len(catalog.names())} types, {parts} compartments, {len(catalog.code_lists)} code lists: all well")
 
 
@@ -167,10 +183,14 @@ def _check_as_avro(event_type: EventType) -> int:
 
 @cli.command("freeze")
 @click.option("--schemas", type=click.Path(path_type=Path), default=_SCHEMAS, show_default=True, help="Where they are.")
-def freeze_versions(schemas: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def freeze_versions(schemas: Path, as_json: bool) -> None:
     """Put new versions into the history: from then on they do not change."""
     Catalog.load(schemas)
-    for path in freeze(schemas):
+    written = [str(path) for path in freeze(schemas)]
+    if as_json:
+        click.echo(json.dumps({"wrote": written}))
+    for path in () if as_json else written:
         click.echo(f"wrote {path}")
 
 
@@ -178,7 +198,8 @@ def freeze_versions(schemas: Path) -> None:
 @click.option("--schemas", type=click.Path(path_type=Path), default=_SCHEMAS, show_default=True, help="Where they are.")
 @click.option("--out", type=click.Path(path_type=Path), default=_PAGES, show_default=True, help="Where the pages go.")
 @click.option("--check", "check_only", is_flag=True, help="Write nothing; fail where a page is not up to date.")
-def render(schemas: Path, out: Path, check_only: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def render(schemas: Path, out: Path, check_only: bool, as_json: bool) -> None:
     """Render a page for each type."""
     pages = render_all(Catalog.load(schemas))
     present = {path.name for path in out.glob("*.md")}
@@ -190,7 +211,7 @@ def render(schemas: Path, out: Path, check_only: bool) -> None:
     if check_only:
         if outdated:
             raise PagesOutdated(f"run `hub catalog render`: {', '.join(outdated)}", folder=str(out))
-        click.echo(f"{len(pages)} pages: up to date")
+        click.echo(json.dumps({"pages": len(pages)}) if as_json else f"{len(pages)} pages: up to date")
         return
     out.mkdir(parents=True, exist_ok=True)
     for name in outdated:
@@ -198,7 +219,11 @@ def render(schemas: Path, out: Path, check_only: bool) -> None:
             (out / name).write_text(pages[name], "utf-8")
         else:
             (out / name).unlink()
-        click.echo(f"{'wrote' if name in pages else 'removed'} {out / name}")
+        if not as_json:
+            click.echo(f"{'wrote' if name in pages else 'removed'} {out / name}")
+    if as_json:
+        wrote = [str(out / name) for name in outdated if name in pages]
+        click.echo(json.dumps({"wrote": wrote, "removed": [str(out / name) for name in outdated if name not in pages]}))
 
 
 def _differs(out: Path, name: str, text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -41,7 +42,8 @@ def run(config: Path, state: Path | None, listen: str | None, name: str | None) 
 @click.option("--to", "recipient", required=True, metavar="AGENCY", help="Whose entry it is.")
 @click.option("--seq", required=True, type=click.IntRange(min=1), help="The entry's number for that agency.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Where the stub goes.")
-def stub(config: Path, publisher: str, instance: str, recipient: str, seq: int, out: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def stub(config: Path, publisher: str, instance: str, recipient: str, seq: int, out: Path, as_json: bool) -> None:
     """Write the stub that a recipient may demand for a number that a notice of the hub explains.
 
     It is read from the ingest topic, for as long as that keeps it, and has no content. The recipient checks it with
@@ -60,4 +62,4 @@ def stub(config: Path, publisher: str, instance: str, recipient: str, seq: int, 
         raise click.BadParameter("hexadecimal digits are wanted", param_hint="--instance") from error
     wanted = Wanted(parse_agency_id(publisher), raw, parse_agency_id(recipient), seq)
     run_until_signalled(lambda _stop: write_stub(settings, wanted, out))
-    click.echo(f"{out}: give it to {recipient}")
+    click.echo(json.dumps({"out": str(out), "to": recipient}) if as_json else f"{out}: give it to {recipient}")

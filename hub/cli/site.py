@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,13 +43,17 @@ def run(config: Path) -> None:
 
 @cli.command()
 @config_option
-def check(config: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def check(config: Path, as_json: bool) -> None:
     """Check everything that can be checked without the broker: files, keys, directory, rules, connectors."""
     from hub.app.check import check_site
     from hub.settings import load_site
 
     settings = load_site(config)
     configure_log(settings.log, quiet=True)
+    if as_json:
+        click.echo(json.dumps([asdict(checked) for checked in check_site(settings)], indent=2))
+        return
     for checked in check_site(settings):
         click.echo(f"ok  {checked.what:<13} {checked.facts}")
 
@@ -55,7 +61,8 @@ def check(config: Path) -> None:
 @cli.command("verify-stub")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @config_option
-def verify_stub(file: Path, config: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def verify_stub(file: Path, config: Path, as_json: bool) -> None:
     """Check a stub that the hub gave for a number which it did not deliver, and whether its reason holds.
 
     Exit code 0: the publisher signed that entry, and by this site's own directory and subscription it was right not to
@@ -68,7 +75,9 @@ def verify_stub(file: Path, config: Path) -> None:
     settings = load_site(config)
     configure_log(settings.log, quiet=True)
     found = check_stub(settings, file)
-    for name, value in found.facts:
+    if as_json:
+        click.echo(json.dumps(dict(found.facts), indent=2))
+    for name, value in () if as_json else found.facts:
         click.echo(f"{name:<13} {value}")
     if found.should_have_come:
         raise RejectedError("by this site's directory and subscription the entry should have been delivered")
@@ -82,8 +91,6 @@ def rejected(config: Path, as_json: bool) -> None:
 
     The site may be running. `hub site retry` reads the sealed bytes again.
     """
-    import json
-    from dataclasses import asdict
 
     from hub.app.rejected import list_rejected
     from hub.settings import load_site
@@ -107,7 +114,6 @@ def refused(config: Path, as_json: bool) -> None:
     When, what, under which key of its source, and why. Nothing else of them is kept: mend the row, or the rules, and
     publish it again under the same key. The site may be running.
     """
-    import json
 
     from hub.adapters.sqlite_outbox import read_refused
     from hub.settings import load_site
@@ -177,7 +183,6 @@ def _retried_line(result: Retried) -> str:
 
 
 def _retried_json(result: Retried) -> str:
-    import json
 
     facts = {"id": result.record.id, "outcome": result.outcome, "events": result.events}
     return json.dumps({**facts, "code": result.code, "reason": result.reason})
