@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +32,12 @@ class Catalog:
         """Reads ``avro`` (with ``common`` and ``history``) and ``codes`` below ``root`` (default: the package's own).
 
         Raises ``ConfigError`` on any fault (:class:`SchemaInvalid`, ``EvolutionBroken``), naming file and field; also
-        for a shared record or a code list that nothing uses.
+        for a shared record or a code list that nothing uses. The package's own is read once a process.
         """
-        folder = root if root is not None else _PACKAGED
+        return cls._read(root) if root is not None else _packaged()
+
+    @classmethod
+    def _read(cls, folder: Path) -> Catalog:
         avro = folder / "avro"
         if not avro.is_dir():
             raise SchemaInvalid(f"{avro}: no such folder", file=str(avro))
@@ -65,6 +69,11 @@ class Catalog:
             hint = f" (did you mean {close[0]}?)" if close else f": there are {', '.join(self._types)}"
             raise TypeUnknown(f"no event type of this name{hint}", type=name[:40])
         return found
+
+
+@cache
+def _packaged() -> Catalog:
+    return Catalog._read(_PACKAGED)
 
 
 def _refuse_orphans(avro: Path, parser: SchemaParser, code_lists: Mapping[str, CodeList]) -> None:
