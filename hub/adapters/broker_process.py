@@ -121,6 +121,11 @@ class BrokerProcess:
         return f"{self.host}:{self.client_port}"
 
     @property
+    def certificate(self) -> Path:
+        """The node's certificate."""
+        return self._pki / "tls.pem"
+
+    @property
     def _pki(self) -> Path:
         return self.folder / "pki" / "node-1"
 

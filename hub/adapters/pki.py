@@ -213,6 +213,11 @@ class Authority:
     def _certify(
         self, key: PublicKey, subject: x509.Name, *, hosts: Sequence[str], now: datetime | None, lifetime: timedelta
     ) -> x509.Certificate:
+        own = self.certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        if own and subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME) != own:
+            raise CertificateNameInvalid(
+                "an agency's authority issues for that agency alone", authority=own[0].value, wanted=str(subject)
+            )
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH] + ([ExtendedKeyUsageOID.SERVER_AUTH] if hosts else [])
         builder = (
             _builder(subject, self.certificate.subject, key, now or datetime.now(UTC), lifetime)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import signal
 import time
@@ -13,10 +14,21 @@ from types import FrameType
 from typing import Any, Final
 
 import click
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_pem_x509_certificate
 
 from hub.adapters.broker_process import BrokerNotUp, BrokerProcess
+from hub.adapters.files import read_file, write_file
 from hub.adapters.kafka_admin import KafkaAdmin
-from hub.adapters.pki import OPERATOR, Authority
+from hub.adapters.pki import (
+    CONSOLE,
+    MAX_REQUEST_BYTES,
+    OPERATOR,
+    Authority,
+    CertificateNameInvalid,
+    make_authority_request,
+    make_request,
+)
 from hub.adapters.tls import TlsFiles, certificate_expiry_ms
 from hub.cli.asking import ask, yes_option
 from hub.cli.main import EXIT_OK, EXIT_REJECTED
@@ -202,6 +214,35 @@ def apply_command(
     ctx.exit(EXIT_REJECTED if plan.cannot else EXIT_OK)
 
 
+@cli.command("export")
+@click.option("--strimzi", is_flag=True, required=True, help="For Strimzi on Kubernetes: KafkaTopic and KafkaUser, v1.")
+@_wish_options
+@click.option("--cluster", required=True, help="The name of the Kafka resource.")
+@click.option("--namespace", help="Where the resources live.")
+@click.option("--replicas", type=click.IntRange(1, 9), default=3, show_default=True, help="Copies of each topic.")
+@_as_json
+def export_command(
+    strimzi: bool, wish: _Wish, cluster: str, namespace: str | None, replicas: int, as_json: bool
+) -> None:
+    """Print what the cluster should have as resources, in YAML, for `kubectl apply --prune`.
+
+    The comment at their head has the rules that the listener maps our certificates by.
+    """
+    from hub.adapters.strimzi import mapping_rules, render, resources
+
+    wanted = wish.wanted()
+    found = resources(wanted, cluster=cluster, replicas=replicas, namespace=namespace)
+    if as_json:
+        click.echo(json.dumps({"resources": found, "ssl.principal.mapping.rules": mapping_rules(wanted)}, indent=2))
+        return
+    click.echo(
+        "# In the Kafka resource: authentication of the listener of type custom, sasl false, and as listenerConfig:"
+    )
+    click.echo("# ssl.client.auth: required")
+    click.echo(f"# ssl.principal.mapping.rules: {mapping_rules(wanted)}")
+    click.echo(render(found), nl=False)
+
+
 @cli.command("follow")
 @config_option
 def follow_command(config: Path) -> None:
@@ -221,23 +262,145 @@ def follow_command(config: Path) -> None:
 # --- certificates -----------------------------------------------------------------------------------------------------
 
 
+_authority = click.option("--authority", required=True, type=_FOLDER, help="Folder of the certificate authority.")
+_request = click.option("--request", type=_FILE, help="A certificate request (PKCS #10, PEM): its key is certified.")
+
+
+def _listed_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(directory_options):
+        command = option(command)
+    return command
+
+
+def _check_listed(principal: str, directory: Path | None, root: Path | None) -> None:
+    """Where a directory is given, an agency must be in it and active; the operator's own names need not."""
+    if directory is None or principal in (OPERATOR, CONSOLE):
+        return
+    entry = read_directory(directory, root).entries.get(AgencyId(principal))
+    if entry is None or not entry.active:
+        raise CertificateNameInvalid(
+            "the directory does not list this agency" if entry is None else "the agency is suspended", agency=principal
+        )
+
+
 @cli.command("issue")
 @click.argument("principal")
-@click.option("--authority", required=True, type=_FOLDER, help="Folder of the operator's CA; made if it is not there.")
-@click.option("--out", required=True, type=_FOLDER, help="Where to write ca.pem, tls.pem and tls.key.")
+@click.option("--authority", required=True, type=_FOLDER, help="Folder of the CA; made if it is not there.")
+@click.option("--out", required=True, type=_FOLDER, help="Where to write ca.pem and tls.pem (and tls.key).")
 @click.option("--site", help="A site of the agency, if it has several.")
+@_request
+@_listed_options
+@yes_option
 @_as_json
-def issue_command(principal: str, authority: Path, out: Path, site: str | None, as_json: bool) -> None:
-    """Issue a certificate for an agency's clients (or `operator`), signed by the operator's CA."""
-    files = Authority.load_or_create(authority).issue_client(principal, out, site=site)
-    expires_ms = certificate_expiry_ms(files.certificate)
-    facts = {"ca": str(files.ca), "certificate": str(files.certificate), "key": str(files.key)}
+def issue_command(
+    principal: str,
+    authority: Path,
+    out: Path,
+    site: str | None,
+    request: Path | None,
+    directory: Path | None,
+    root: Path | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Issue a certificate for an agency's clients (or `operator`, `console`).
+
+    With --request the key stays where it was made: the request is checked (its own signature, the key's kind and size)
+    and signed under the name given here, whatever name it asks for. Without, a key is made too. With --directory only
+    an agency that is listed and active gets one.
+    """
+    _check_listed(principal, directory, root)
+    if request is None:
+        files = Authority.load_or_create(authority).issue_client(principal, out, site=site)
+        facts = {"ca": str(files.ca), "certificate": str(files.certificate), "key": str(files.key)}
+    else:
+        signer = Authority.load(authority)
+        certificate = signer.sign_request(read_file(request, MAX_REQUEST_BYTES), principal, site=site)
+        if not as_json:
+            click.echo(_describe(certificate))
+        ask("Hand this certificate out?", yes=yes)
+        facts = {"ca": str(out / "ca.pem"), "certificate": str(out / "tls.pem")}
+        out.mkdir(parents=True, exist_ok=True)
+        write_file(out / "ca.pem", signer.ca.read_bytes())
+        write_file(out / "tls.pem", certificate)
+    expires_ms = certificate_expiry_ms(out / "tls.pem")
     if as_json:
         click.echo(json.dumps({"principal": principal, **facts, "expires_at_ms": expires_ms}, indent=2))
     else:
-        click.echo(
-            f"{principal}: {files.certificate} until {time.strftime('%Y-%m-%d', time.gmtime(expires_ms / 1000))}"
-        )
+        click.echo(f"{principal}: {facts['certificate']} until {_day(expires_ms)}")
+
+
+@cli.command("request")
+@click.argument("folder", type=_FOLDER)
+@click.option("--ca", "authority", is_flag=True, help="For an agency's own certificate authority.")
+@_as_json
+def request_command(folder: Path, authority: bool, as_json: bool) -> None:
+    """Make a key in FOLDER and a request for its certificate, to send to the operator. The key stays.
+
+    Then `tls.pem` and `ca.pem` of the answer come beside `tls.key`; for an authority, `ca.pem` and `root.pem` beside
+    `ca.key`.
+    """
+    path = make_authority_request(folder) if authority else make_request(folder)
+    click.echo(json.dumps({"request": str(path)}) if as_json else f"{path}: send it to the operator")
+
+
+@cli.command("certify-ca")
+@click.argument("agency")
+@_authority
+@click.option("--request", required=True, type=_FILE, help="The request of the agency's authority (PKCS #10, PEM).")
+@click.option("--node-host", "hosts", multiple=True, required=True, help="A node's name, or a domain of the nodes.")
+@click.option("--out", required=True, type=_FOLDER, help="Where to write ca.pem (the agency's) and root.pem (ours).")
+@_listed_options
+@yes_option
+@_as_json
+def certify_ca_command(
+    agency: str,
+    authority: Path,
+    request: Path,
+    hosts: Sequence[str],
+    out: Path,
+    directory: Path | None,
+    root: Path | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Certify an agency's own certificate authority, for its own organisation and for clients alone.
+
+    The node refuses what it issues for anyone else, and clients refuse what it issues for a node: --node-host says by
+    which names they know the nodes. Every address is excluded anyway. An agency's root is never put beside ours.
+    """
+    _check_listed(agency, directory, root)
+    signer = Authority.load(authority)
+    certificate = signer.certify_authority(read_file(request, MAX_REQUEST_BYTES), agency, hosts=hosts)
+    if not as_json:
+        click.echo(_describe(certificate))
+        click.echo(f"it can name no organisation but {agency}, and no host in {', '.join(hosts)}")
+    ask("Certify this authority?", yes=yes)
+    out.mkdir(parents=True, exist_ok=True)
+    write_file(out / "ca.pem", certificate)
+    write_file(out / "root.pem", signer.ca.read_bytes())
+    expires_ms = certificate_expiry_ms(out / "ca.pem")
+    if as_json:
+        facts = {"agency": agency, "ca": str(out / "ca.pem"), "root": str(out / "root.pem")}
+        click.echo(json.dumps({**facts, "expires_at_ms": expires_ms}, indent=2))
+    else:
+        click.echo(f"{agency}: {out / 'ca.pem'} until {_day(expires_ms)}")
+
+
+def _describe(pem: bytes) -> str:
+    """What a certificate says, for the one who hands it out: the key's fingerprint can be compared by phone."""
+    certificate = load_pem_x509_certificate(pem)
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    digest = hashlib.sha256(key).hexdigest()
+    return (
+        f"subject:  {certificate.subject.rfc4514_string()}\n"
+        f"key:      SHA-256 {':'.join(digest[i : i + 4] for i in range(0, 64, 4))}\n"
+        f"until:    {certificate.not_valid_after_utc:%Y-%m-%d}"
+    )
+
+
+def _day(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at_ms / 1000))
 
 
 # --- the node ---------------------------------------------------------------------------------------------------------
@@ -278,6 +441,24 @@ def start_command(folder: Path, deploy: Path, jars: Path, port: int | None, deta
         if not detach:
             node.stop()
             signal.signal(signal.SIGTERM, before)
+
+
+@cli.command("renew")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@_deploy
+@_jars
+@_as_json
+def renew_command(folder: Path, deploy: Path, jars: Path, as_json: bool) -> None:
+    """Give the running node of FOLDER a new certificate; it does not restart, and open connections go on."""
+    node = BrokerProcess(folder, deploy=deploy, jars=jars)
+    if node.pid is None:
+        raise BrokerNotUp("no node runs there", log=node.log)
+    node.renew_certificate()
+    expires_ms = certificate_expiry_ms(node.certificate)
+    if as_json:
+        click.echo(json.dumps({"certificate": str(node.certificate), "expires_at_ms": expires_ms}, indent=2))
+    else:
+        click.echo(f"{node.certificate} until {_day(expires_ms)}; new connections see it")
 
 
 def _stop_asked(_signal: int, _frame: FrameType | None) -> None:

@@ -26,6 +26,7 @@ from confluent_kafka.admin import (
 from hub.adapters.broker_process import BrokerProcess
 from hub.adapters.kafka_admin import KafkaAdmin, admin_client
 from hub.adapters.kafka_quotas import alter_quotas
+from hub.adapters.pki import Authority
 from hub.adapters.tls import TlsFiles
 from hub.cli.main import run
 from hub.model import AgencyId
@@ -72,6 +73,11 @@ def test_plan_apply_and_an_empty_plan(cluster: Cluster, capsys: pytest.CaptureFi
     assert (code, json.loads(text)) == (0, {"changes": [], "undeclared": [], "cannot": [], "directory": None})
     assert "nothing to change" in cluster.hub(capsys, "plan", *options)[1]
     assert "nothing to change" in cluster.hub(capsys, "apply", *options)[1]  # and does not ask
+
+
+def files_in(folder: Path | str) -> TlsFiles:
+    ca, certificate, key = (Path(folder) / name for name in ("ca.pem", "tls.pem", "tls.key"))
+    return TlsFiles(ca, certificate, key)
 
 
 class Terminal(io.StringIO):
@@ -286,13 +292,68 @@ def test_issue_makes_an_authority_and_a_certificate(tmp_path: Path, capsys: pyte
     assert run(["broker", "issue", "atf", *arguments]) == 2
 
 
+def test_a_request_is_signed_for_the_name_that_the_operator_gives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, ca = tmp_path / "site", tmp_path / "ca"
+    Authority.create(ca)
+    assert run(["broker", "request", str(site)]) == 0
+    assert run(["broker", "request", str(site)]) == 2  # a key is never written over another
+    signing = ["broker", "issue", "ATF", "--authority", str(ca), "--out", str(site), "--request", str(site / "tls.csr")]
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    assert run(signing) == 1
+    assert not (site / "tls.pem").exists()
+    capsys.readouterr()
+    assert run([*signing, "--yes"]) == 0
+    text = capsys.readouterr().out
+    assert "subject:  CN=ATF,O=ATF" in text
+    assert "key:      SHA-256 " in text
+    TlsFiles(site / "ca.pem", site / "tls.pem", site / "tls.key").check()
+    (site / "tls.csr").write_text("nonsense")
+    assert run([*signing, "--yes"]) == 1
+
+
+def test_an_agency_has_its_own_authority(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ca, own = tmp_path / "ca", tmp_path / "atf-ca"
+    Authority.create(ca)
+    assert run(["broker", "request", str(own), "--ca"]) == 0
+    certify = ["broker", "certify-ca", "ATF", "--authority", str(ca), "--request", str(own / "ca.csr")]
+    assert run([*certify, "--out", str(own), "--yes"]) == 2  # which nodes it may not name must be said
+    capsys.readouterr()
+    assert run([*certify, "--out", str(own), "--node-host", "hub.example", "--yes"]) == 0
+    assert "it can name no organisation but ATF, and no host in hub.example" in capsys.readouterr().out
+    issue = ["--authority", str(own), "--out", str(tmp_path / "desk")]
+    assert run(["broker", "issue", "ATF", *issue, "--site", "desk-1"]) == 0
+    assert run(["broker", "issue", "JCF", *issue]) == 2
+    files_in(tmp_path / "desk").check()
+
+
+def test_only_who_is_listed_and_active_gets_a_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World.of("ATF", "JCF", now_ms=int(time.time() * 1000))
+    world.suspend("JCF")
+    options = publish(world, tmp_path / "directory")
+    options += ["--authority", str(tmp_path / "ca"), "--out", str(tmp_path / "out")]
+    codes = {who: run(["broker", "issue", who, *options]) for who in ("ATF", "JCF", "RSS", "operator")}
+    assert codes == {"ATF": 0, "JCF": 2, "RSS": 2, "operator": 0}
+    assert "the agency is suspended" in capsys.readouterr().err
+
+
+def test_a_running_nodes_certificate_is_renewed(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    places = ["--deploy", str(DEPLOY), "--jars", str(JARS)]
+    before = cluster.node.certificate.read_bytes()
+    code, text = cluster.hub(capsys, "renew", str(cluster.node.folder), *places, "--json")
+    assert code == 0
+    assert json.loads(text)["certificate"] == str(cluster.node.certificate)
+    assert cluster.node.certificate.read_bytes() != before
+
+
 def test_start_detached_and_stop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     places = ["--deploy", str(DEPLOY), "--jars", str(JARS)]
     folder = str(tmp_path / "kafka")
     assert run(["broker", "start", folder, *places, "--detach", "--json"]) == 0
     try:
         facts = json.loads(capsys.readouterr().out)
-        tls = TlsFiles(*(Path(facts["operator"]) / name for name in ("ca.pem", "tls.pem", "tls.key")))
+        tls = files_in(facts["operator"])
         KafkaAdmin(facts["bootstrap"], tls).check()
     finally:
         assert run(["broker", "stop", folder, *places]) == 0

@@ -305,3 +305,13 @@ def test_what_an_agencys_authority_issues_brings_its_chain(authority: Authority,
     leaf, issuer = x509.load_pem_x509_certificates(files.certificate.read_bytes())
     leaf.verify_directly_issued_by(issuer)
     issuer.verify_directly_issued_by(authority.certificate)
+
+
+@pytest.mark.parametrize("name", ["JCF", OPERATOR])
+def test_an_agencys_authority_is_not_asked_for_another_name(authority: Authority, tmp_path: Path, name: str) -> None:
+    """The node would refuse it anyway."""
+    own = own_authority(authority, tmp_path / "atf-ca", "ATF")
+    with pytest.raises(CertificateNameInvalid, match="that agency alone"):
+        own.issue_client(name, tmp_path / "client")
+    with pytest.raises(CertificateNameInvalid, match="that agency alone"):
+        own.sign_request(request(), name)
