@@ -89,7 +89,9 @@ def test_from_a_file_to_a_file(deployment: Deployment) -> None:
     write_rows(file, 20, bad=7)
     first = hub("publish", file, "--config", jcf, "--json")
     assert first.returncode == 1, first.stderr
-    assert json.loads(first.stdout) == {"published": 19, "duplicates": 0, "rejected_rows": 1, "waiting_records": 0}
+    counts = json.loads(first.stdout)
+    assert counts.pop("waiting_records") == counts.pop("waiting_events") == 0
+    assert counts == {"published": 19, "duplicates": 0, "rejected_rows": 1}
     assert "serail" in Path(f"{file}.rejected.jsonl").read_text()
     write_rows(file, 20)
     second = hub("publish", file, "--config", jcf)
