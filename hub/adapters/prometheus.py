@@ -73,6 +73,7 @@ class PrometheusObserver:
         self._counters: dict[str, Counter] = {}
         self._histograms: dict[str, Histogram] = {}
         self._gauges: dict[str, Gauge] = {}
+        self._told: set[str] = set()
         for metric in METRICS.values():
             if metric.kind == "counter":
                 self._counters[metric.name] = Counter(
@@ -83,7 +84,7 @@ class PrometheusObserver:
                     metric.name, metric.doc, metric.label_names, registry=self.registry, buckets=metric.buckets
                 )
             else:
-                self._gauges[metric.name] = Gauge(metric.name, metric.doc, metric.label_names, registry=self.registry)
+                self._gauges[metric.name] = Gauge(metric.name, metric.doc, metric.label_names, registry=None)
 
     def increment(self, name: CounterName, amount: float = 1, /, **labels: str) -> None:
         """Add ``amount`` to a counter."""
@@ -101,10 +102,16 @@ class PrometheusObserver:
         """Set a gauge to ``value``."""
         values = self._bounds.values(declared(name, "gauge"), labels)
         gauge = self._gauges[name]
+        if name not in self._told:  # one that nothing was said of is not 0: it is not this process's
+            self._told.add(name)
+            self.registry.register(gauge)
         (gauge.labels(*values) if values else gauge).set(value)
 
     def clear(self, *names: GaugeName) -> None:
         """Forget all that these gauges said: what is not said again is gone."""
+        for name in self._told.intersection(names):
+            self.registry.unregister(self._gauges[name])
+            self._told.discard(name)
         for name in names:
             self._gauges[name].clear()
             self._bounds.forget(declared(name, "gauge"))

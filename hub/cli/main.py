@@ -34,6 +34,7 @@ GROUPS: Final[dict[str, tuple[str, str]]] = {
     "catalog": ("hub.cli.catalog", "Event types: show, check, render."),
     "console": ("hub.cli.console", "The operators' web console, and its audit log."),
     "directory": ("hub.cli.directory", "The signed list of agencies, keys and agreements."),
+    "exporter": ("hub.cli.exporter", "Serve the broker's figures to Prometheus: lag, partitions, disks."),
     "keys": ("hub.cli.keys", "Make and show keys."),
     "policy": ("hub.cli.policy", "Who may get what: check the rules, explain a decision."),
     "publish": ("hub.cli.publish", "Publish the events of one file."),

@@ -70,3 +70,14 @@ def test_memory_adds_up() -> None:
     observer.increment("cgi_events_total", 4, **{**LANE, "recipient": "RSS"})
     assert observer.total("cgi_events_total", outcome="delivered") == 7
     assert observer.total("cgi_events_total", recipient="RSS") == 4
+
+
+def test_a_gauge_of_which_nothing_was_said_is_not_zero() -> None:
+    metrics = PrometheusObserver()
+    assert b"cgi_directory_version" not in metrics.render()[0]
+    metrics.gauge("cgi_directory_version", 7)
+    assert b"\ncgi_directory_version 7.0\n" in metrics.render()[0]
+    metrics.clear("cgi_directory_version", "cgi_ready")
+    assert b"cgi_directory_version" not in metrics.render()[0]
+    metrics.gauge("cgi_directory_version", 8)
+    assert b"\ncgi_directory_version 8.0\n" in metrics.render()[0]

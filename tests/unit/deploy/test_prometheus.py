@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -17,52 +16,26 @@ from click import Command, Group
 from hub.cli.main import root as hub_command
 from hub.metrics import METRICS
 from hub.topics import Declaration
+from tests.support.promql import (
+    ALL,
+    FOLDER,
+    RECORDED,
+    ROOT,
+    RULES,
+    Rule,
+    base,
+    check_expression,
+    labels_of,
+    metrics_of,
+    promtool,
+)
 
-ROOT = Path(__file__).parents[3]
-FOLDER = ROOT / "deploy/prometheus"
 RUNBOOKS = ROOT / "deploy/runbooks"
-RULES = sorted(FOLDER.glob("rules/*.yml"))
 TESTS = sorted(FOLDER.glob("tests/*.yml"))
 SECTIONS = ["What it means", "Confirm", "Do", "Escalate"]
 
-TARGET = frozenset({"job", "instance", "agency", "role"})
-"""The labels that every target has (deploy/prometheus/prometheus.yml)."""
-NOT_OURS = {"up": TARGET}
-FUNCTIONS = frozenset(
-    """
-    abs absent and by deriv group_left increase label_replace max max_over_time min offset on or predict_linear rate sum
-    time timestamp unless
-    """.split()  # noqa: SIM905  a list of 22 words is to be read, not to be counted
-)
-
-
-class Rule(NamedTuple):
-    """One rule of a file."""
-
-    name: str
-    is_alert: bool
-    expr: str
-    parsed: dict[str, Any]
-
-
-def _rules() -> Iterator[Rule]:
-    for path in RULES:
-        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
-            for rule in group["rules"]:
-                yield Rule(rule.get("alert") or rule["record"], "alert" in rule, rule["expr"], rule)
-
-
-ALL = list(_rules())
 ALERTS = [rule for rule in ALL if rule.is_alert]
 NAMES = sorted({alert.name for alert in ALERTS})
-RECORDED = {rule.name: rule for rule in ALL if not rule.is_alert}
-
-
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    tool = shutil.which("promtool")
-    if tool is None:
-        pytest.skip("promtool is not installed: make setup-observability (Debian's package prometheus)")
-    return subprocess.run([tool, *arguments], capture_output=True, text=True, check=False, cwd=FOLDER)
 
 
 # --- what promtool says -----------------------------------------------------------------------------------------------
@@ -112,59 +85,9 @@ def _variant(labels: dict[str, str]) -> str:
 # --- what they are made of --------------------------------------------------------------------------------------------
 
 
-def metrics_of(expr: str) -> set[str]:
-    """The names of series in an expression. Raises ``ValueError`` for a word that is neither that nor known."""
-    plain = re.sub(r"\{[^}]*\}|\[[^]]*\]|\b(?:by|on|ignoring|group_left)\s*\([^)]*\)|\"[^\"]*\"", " ", expr)
-    words = set(re.findall(r"(?<![\w:.])[a-zA-Z_][\w:]*", plain)) - FUNCTIONS
-    if strangers := {word for word in words if not re.match(r"cgi_|[a-z]+:cgi_|up$", word)}:
-        raise ValueError(f"neither a series nor a known function: {sorted(strangers)}")
-    return words
-
-
-def base(series: str) -> str:
-    """The metric that a histogram's series belongs to."""
-    name = re.sub(r"_(bucket|count|sum)$", "", series)
-    return name if name in METRICS and METRICS[name].kind == "histogram" else series
-
-
-def labels_of(series: str) -> frozenset[str]:
-    """The labels that a series can have: declared, of the target, or kept by a recording rule's ``by``."""
-    if series in NOT_OURS:
-        return NOT_OURS[series]
-    if series in RECORDED:
-        expr = RECORDED[series].expr
-        kept = re.findall(r"\bby\s*\(([^)]*)\)", expr)
-        made = re.findall(r'"(\w+)",\s*"[^"]*",\s*"\w+",\s*"[^"]*"\s*\)', expr) if "label_replace" in expr else []
-        used = frozenset().union(*(labels_of(name) for name in metrics_of(expr) if name in RECORDED))
-        return used | {name.strip() for names in kept for name in names.split(",")} | set(made)
-    metric = METRICS[base(series)]
-    return TARGET | set(metric.label_names) | ({"le"} if series.endswith("_bucket") else set())
-
-
 @pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.name)
 def test_only_declared_metrics_labels_and_values(rule: Rule) -> None:
-    series = metrics_of(rule.expr)
-    assert series
-    unknown = {name for name in series if name not in RECORDED and name not in NOT_OURS and base(name) not in METRICS}
-    assert unknown == set()
-    for name, matchers in re.findall(r"([a-z_:0-9]+)\{([^}]*)\}", rule.expr):
-        for label, operator, value in re.findall(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"', matchers):
-            assert label in labels_of(name), (name, label)
-            if name in METRICS or base(name) in METRICS:
-                _check_value(name, label, operator, value)
-    for names in re.findall(r"\bby\s*\(([^)]*)\)", rule.expr):
-        known = frozenset().union(*(labels_of(name) for name in series))
-        assert {name.strip() for name in names.split(",")} <= known
-
-
-def _check_value(series: str, label: str, operator: str, value: str) -> None:
-    metric = METRICS[base(series)]
-    if label == "le":
-        assert value in {str(float(bound)) for bound in metric.buckets}, (series, value)
-    for declared in metric.labels:
-        if declared.name == label and declared.values:
-            wanted = value.split("|") if "~" in operator else [value]
-            assert set(wanted) <= declared.values, (series, label, value)
+    check_expression(rule.expr)
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda rule: rule.name)
