@@ -6,6 +6,7 @@ name, a serial number. Ours are written by hand and quote nothing (hub/errors.py
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -72,7 +73,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, HubError):
         return f"{kind.__name__} {error.code}: {error.message}"
     if isinstance(error, OSError) and error.errno is not None:
-        return f"{kind.__name__} {error.errno} {error.strerror}"
+        return f"{kind.__name__} {error.errno} {os.strerror(error.errno)}"
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
