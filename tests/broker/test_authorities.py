@@ -173,6 +173,7 @@ HOSTS: dict[str, list[x509.GeneralName]] = {
     "an address": [x509.IPAddress(ip_address("127.0.0.1"))],
     "a name": [x509.DNSName("localhost")],
     "a node's name": [x509.DNSName("node-1.hub.example")],
+    "a name that nobody excluded": [x509.DNSName("other.example")],
     "in the subject alone": [],
 }
 
@@ -202,7 +203,8 @@ async def listening(files: TlsFiles) -> AsyncIterator[int]:
 @pytest.mark.parametrize("host", HOSTS)
 async def test_our_clients_take_no_node_that_it_certified(of_atf: Authority, tmp_path: Path, host: str) -> None:
     ours = client_context(of_atf.issue_client("ATF", tmp_path / "client"))
-    called = {"an address": "127.0.0.1", "a node's name": "node-1.hub.example"}.get(host, "localhost")
+    names = {"an address": "127.0.0.1", "a node's name": "node-1.hub.example"}
+    called = names.get(host, "other.example" if "excluded" in host else "localhost")
     async with listening(node_of_atf(of_atf, tmp_path / "node", host)) as port:
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.open_connection("127.0.0.1", port, ssl=ours, server_hostname=called)
