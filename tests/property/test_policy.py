@@ -1,7 +1,7 @@
 """An independent, slow model decides the same as hub/policy; and each consent moves decisions only in its direction.
 
-The model reads rules as plain data and counts truth as 0, 1, 2 (no, unknown, yes). It shares no code
-with what it checks.
+The model reads rules as plain data and counts truth as 0, 1, 2 (no, unknown, yes): tests/support/three_consents.py. It
+shares no code with what it checks. tests/property/test_who.py goes from end to end.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from hub.policy.subscription import parse_subscription
 from hub.trust.directory import Directory
 from tests.support.authority import NOW_MS, World
 from tests.support.small_catalog import SMALL_CATALOG, an_event
+from tests.support.three_consents import GONE, fits, released
 
 PUBLISHER = AgencyId("JCF")
 RECIPIENTS = ("ATF", "RSS", "NCA")
@@ -41,8 +42,6 @@ ORDER = ("core", "personal", "sensitive")
 NOTICE = SMALL_CATALOG.get("firearm.notice")
 BASE = World.of(PUBLISHER, *RECIPIENTS)
 DIRECTORY = BASE.directory()
-NO, UNKNOWN, YES = 0, 1, 2
-GONE = object()
 
 # --- what is drawn ----------------------------------------------------------------------------------------------------
 
@@ -171,86 +170,17 @@ def yaml_of(release: dict[str, Any]) -> str:
 # --- the model --------------------------------------------------------------------------------------------------------
 
 
-def look(body: Any, path: str) -> Any:
-    """The value at ``path``; GONE where a key is not there, None where it or a record above it is null."""
-    for step in path.split("."):
-        if body is None:
-            return None
-        body = body.get(step, GONE)
-        if body is GONE:
-            return GONE
-    return body
-
-
-def truth(condition: dict[str, Any], body: Any, event: Event) -> int:
-    if "not" in condition:
-        return 2 - truth(condition["not"], body, event)
-    if "all" in condition:
-        return min(truth(c, body, event) for c in condition["all"])
-    if "any" in condition:
-        return max(truth(c, body, event) for c in condition["any"])
-    if "label" in condition:
-        return label_truth(condition, event)
-    if "where" in condition:
-        every = "every_item" in condition
-        items = look(body, condition["every_item" if every else "any_item"])
-        if items is None or items is GONE or (every and items == []):
-            return UNKNOWN
-        found = [truth(condition["where"], item, event) for item in items]
-        return min(found) if every else max(found, default=NO)
-    return field_truth(condition, look(body, condition["field"]))
-
-
-def label_truth(condition: dict[str, Any], event: Event) -> int:
-    if condition["label"] == "priority":
-        return YES if event.priority.value == condition["equals"] else NO
-    colour, _, code = condition["at_most"].partition(" ")
-    fits = event.handling.tlp <= ["CLEAR", "GREEN", "AMBER", "AMBER+STRICT", "RED"].index(colour[4:])
-    if event.handling.siena is not None:
-        fits = fits and code != "" and event.handling.siena <= int(code[1])
-    return YES if fits else NO
-
-
-def field_truth(condition: dict[str, Any], value: Any) -> int:
-    if "exists" in condition:
-        if value is GONE:
-            return UNKNOWN
-        return YES if (value is not None and value != []) == condition["exists"] else NO
-    if value is None or value is GONE:
-        return UNKNOWN
-    checks = {
-        "equals": lambda wanted: value == wanted,
-        "in": lambda wanted: value in wanted,
-        "at_least": lambda wanted: value >= wanted,
-        "at_most": lambda wanted: value <= wanted,
-        "contains": lambda wanted: wanted in value,
+def labels_of(event: Event) -> dict[str, Any]:
+    return {
+        "handling": str(event.handling),
+        "priority": event.priority.value,
+        "purpose": event.purpose.value,
     }
-    return YES if all(check(condition[name]) for name, check in checks.items() if name in condition) else NO
-
-
-def means(to: Any, agency: str, event: Event) -> int:
-    if to == "*":
-        return YES
-    if isinstance(to, dict) and "other_than" in to:
-        return 2 - means(to["other_than"], agency, event)
-    found = NO
-    for name in to:
-        if isinstance(name, dict):
-            held = look(event.body, name["field"])
-        elif name == "requester":
-            held = event.in_reply_to.publisher if event.in_reply_to else None
-        else:
-            held = name
-        found = max(found, UNKNOWN if held is None or held is GONE else YES if held == agency else NO)
-    return found
 
 
 def model_release(release: dict[str, Any], event: Event, agency: str) -> set[str]:
-    def acts(rule: dict[str, Any]) -> int:
-        return min(means(rule["to"], agency, event), truth(rule["when"], event.body, event) if "when" in rule else YES)
-
-    given = {c for rule in release["allow"] if acts(rule) == YES for c in rule["compartments"]}
-    return given - {c for rule in release["never"] if acts(rule) != NO for c in rule["compartments"]}
+    requester = None if event.in_reply_to is None else event.in_reply_to.publisher
+    return released(release, agency, event.body, labels_of(event), requester)
 
 
 def model_covers(agreement: Agreement, event: Event, wanted: set[str]) -> bool:
@@ -269,7 +199,7 @@ def model_ceiling(book: tuple[Agreement, ...], event: Event, agency: str) -> set
     widest: set[str] = set()
     for agreement in book:
         if agreement.recipient == agency and model_covers(agreement, event, set()):
-            covered = set(agreement.compartments)
+            covered = {str(c) for c in agreement.compartments}
             widest = covered if len(covered) > len(widest) else widest
     return widest
 
@@ -435,10 +365,7 @@ def test_the_model_subscribes_the_same(clauses: list[dict[str, Any]], event: Eve
             event.event_type in clause["types"]
             and (clause["from"] == "*" or "JCF" in clause["from"])
             and event.priority.value in clause.get("priorities", [event.priority.value])
-            and (
-                "handling" not in clause
-                or truth({"label": "handling", "at_most": clause["handling"]["at_most"]}, {}, event) == YES
-            )
+            and ("handling" not in clause or fits(str(event.handling), clause["handling"]["at_most"]))
         )
 
     wanted = any(model(clause) for clause in clauses)
