@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from hub.adapters.kafka_overview import Node, Partition
 from hub.adapters.memory import MemoryBroker
@@ -49,6 +49,8 @@ from tests.console.people import PEOPLE_TOML, PeopleAuthority
 from tests.support.authority import DAY_MS, NOW_MS, World
 from tests.support.routing import Site
 from tests.support.samples import catalog
+
+T = TypeVar("T")
 
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">\"'&{{7*7}}"
 """Markup, a script, an attribute's end, a template's expression: whatever could wake up in a page."""
@@ -388,6 +390,10 @@ class Stage:
         await router.start()
         await router.send([OutgoingRecord(QUARANTINE, b"place", value) for value in self._records])
         await self.watch.look()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something in the server's own loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
 
     def held(self, number: int) -> Held:
         """The record with this number in the quarantine topic."""
