@@ -131,6 +131,13 @@ def _sends() -> Row:
                 runbook="OutboxOld",
             ),
             graph(
+                "Events that it cannot seal",
+                "No valid directory, or its clock is far ahead: they wait on its disk, in the clear.",
+                Query('cgi_outbox_waiting_events{agency="$agency"}', "{{instance}}"),
+                bad=Bad(alarm=1),
+                runbook="EventsUnsealed",
+            ),
+            graph(
                 "Rows that its sources read",
                 "By source and by what became of them; rejected ones wait in a file beside the input.",
                 Query(
