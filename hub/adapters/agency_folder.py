@@ -6,7 +6,8 @@ can be done twice. So a command that was killed leaves a folder that the next on
     agency.json                      the state (hub/trust/agency_state.py)
     keys/identity.key  signing.key   and .pub beside each; ``.next.key`` waits until the directory lists it
     keys/kem/kem-0001.key ...        all KEM keys, old ones too
-    keys/past/<key id>.pub           the public halves of replaced signing keys
+    keys/public/<key id>.pub         of signing keys that are not here: replaced ones, other sites'
+    sites/<site>.csr                 what another site asked for; its certificate comes beside it (.pem)
     statement.json                   the newest key statement, signed
     tls.key  tls.csr                 and after enrolment: tls.pem, ca.pem, root.json, site.toml
 """
@@ -70,7 +71,8 @@ ROOT: Final = "root.json"
 SITE: Final = "site.toml"
 KEYS: Final = "keys"
 KEM: Final = "keys/kem"
-PAST: Final = "keys/past"
+PUBLIC: Final = "keys/public"
+SITES: Final = "sites"
 
 
 class AgencyBusy(ConfigError):
@@ -139,8 +141,8 @@ class AgencyFolder:
     def public(self, key: OwnKey) -> VerifyKey | KemPublicKey:
         """The public half of a key of the directory. Raises :class:`AgencyStateInvalid`, ``FileUnreadable``."""
         path = public_path(self.folder / key.name)
-        if key.stage is Stage.REPLACED:
-            path = self.folder / PAST / f"{key.key_id}.pub"
+        if key.stage in (Stage.REPLACED, Stage.LISTED):
+            path = self.folder / PUBLIC / f"{key.key_id}.pub"
         found = load_kem_public_key(path) if key.slot is Slot.KEM else load_verify_key(path, key.slot.use)
         key_id = found.kem_id if isinstance(found, KemPublicKey) else found.key_id
         if key_id.hex() != key.key_id:
@@ -153,6 +155,18 @@ class AgencyFolder:
         if not isinstance(found, VerifyKey):
             raise AgencyStateInvalid("the identity key is of another kind", file=self.folder / STATE)
         return found
+
+    def keep_public(self, key: VerifyKey) -> None:
+        """Keep the public half of a signing key whose private half is not here."""
+        kept = self.folder / PUBLIC / f"{key.key_id.hex()}.pub"
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_file(kept, encode_public_key(KeyUse.SIGNING, key))
+
+    def requests(self) -> dict[str, str]:
+        """The TLS requests of all sites by name, in PEM; "" for an agency with one site that has no name."""
+        found = {path.stem: path for path in sorted((self.folder / SITES).glob("*.csr"))}
+        found[self.state.site] = self.folder / TLS_REQUEST
+        return {site: read_file(path, MAX_KEY_FILE).decode("ascii", "replace") for site, path in found.items()}
 
     # --- the steps ----------------------------------------------------------------------------------------------------
 
@@ -228,7 +242,7 @@ class AgencyFolder:
         if slot is Slot.TLS:
             self._move(TLS_NEXT_CERTIFICATE, TLS_CERTIFICATE)
         else:
-            self._keep_public(slot, current)
+            self._keep_public_of_replaced(slot, current)
             self._forget_half(current)
             if public_path(waiting).exists():
                 public_path(waiting).replace(public_path(current))
@@ -239,12 +253,10 @@ class AgencyFolder:
         if (self.folder / source).exists():
             (self.folder / source).replace(self.folder / target)
 
-    def _keep_public(self, slot: Slot, current: Path) -> None:
+    def _keep_public_of_replaced(self, slot: Slot, current: Path) -> None:
         old = load_verify_key(public_path(current), slot.use)
         if old.key_id.hex() in [key.key_id for key in self.state.of(slot, Stage.REPLACED)]:
-            past = self.folder / PAST
-            past.mkdir(mode=0o700, exist_ok=True)
-            write_file(past / f"{old.key_id.hex()}.pub", encode_public_key(slot.use, old))
+            self.keep_public(old)
 
     def _forget_half(self, current: Path) -> None:
         """The half in the token of the key that is replaced is of no use any more."""
@@ -315,15 +327,17 @@ def load_state(folder: Path) -> AgencyState:
     return parse_state(read_file(path, agency_state.MAX_STATE))
 
 
-def create_folder(folder: Path) -> None:
-    """Make the folder of a new agency. Raises :class:`AgencyExists`, ``FileUnreadable``."""
-    if (folder / STATE).exists():
-        raise AgencyExists("there is an agency in this folder already; nothing is overwritten", folder=folder)
+def make_folder(folder: Path) -> None:
+    """Make the folder of a new agency, if it is not there. Raises ``FileUnreadable``."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise FileUnreadable(f"cannot make the folder: {error.strerror}", file=folder) from error
-    in_the_way = [name for name in (KEYS, "tls.key", STATEMENT) if (folder / name).exists()]
+
+
+def check_free(folder: Path) -> None:
+    """That nothing of an agency is in a folder yet: to be asked under its lock. Raises :class:`AgencyExists`."""
+    in_the_way = [name for name in (STATE, KEYS, "tls.key", STATEMENT) if (folder / name).exists()]
     if in_the_way:
         raise AgencyExists(f"the folder has {', '.join(in_the_way)} already; nothing is overwritten", folder=folder)
 
@@ -340,7 +354,7 @@ def _tls_id(key: object) -> str:
 
 def _tidy(folder: Path) -> None:
     """What a killed command left half written. Where it is the second name of a whole key, that key stays as it is."""
-    for place in (folder, folder / KEYS, folder / KEM, folder / PAST):
+    for place in (folder, folder / KEYS, folder / KEM, folder / PUBLIC):
         for path in place.glob(".*.tmp"):
             if path.stat().st_nlink > 1:
                 path.unlink()

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from hub.adapters.agency_folder import CA, ROOT, SITE, TLS_CERTIFICATE, TLS_NEXT_CERTIFICATE, AgencyFolder
+from hub.adapters.agency_folder import CA, ROOT, SITE, SITES, TLS_CERTIFICATE, TLS_NEXT_CERTIFICATE, AgencyFolder
 from hub.adapters.enrolment import Reply
 from hub.adapters.files import read_file, write_file
 from hub.adapters.tuf_reader import MAX_ROOT, parse_root
@@ -105,6 +105,9 @@ def install_reply(agency: AgencyFolder, reply: Reply, *, now_ms: int, passphrase
         CA: reply.ca.encode(),
         TLS_CERTIFICATE if waiting is None else TLS_NEXT_CERTIFICATE: reply.certificates[state.site].encode(),
     }
+    for site, text in reply.certificates.items():
+        if site != state.site and (folder / SITES / f"{site}.csr").exists():
+            written[f"{SITES}/{site}.pem"] = text.encode()
     if not (folder / SITE).exists():
         written[SITE] = _site(state, reply, passphrase_file).encode()
     for name, raw in written.items():

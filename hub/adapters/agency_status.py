@@ -71,6 +71,9 @@ class Examination:
         state = self.agency.state
         for key in state.of(Slot.SIGNING, Stage.CURRENT):
             yield self._ending("signing key", key.end_ms, key.key_id[:16])
+        for key in state.of(Slot.SIGNING, Stage.LISTED):
+            if key.revoked_at_ms is None:
+                yield self._ending(f"signing key of {key.site}", key.end_ms, key.key_id[:16])
         used = max(state.of(Slot.KEM, Stage.CURRENT), key=lambda key: key.not_before_ms, default=None)
         for key in state.of(Slot.KEM, Stage.CURRENT):
             if key is used:
@@ -126,7 +129,7 @@ class Examination:
         folder = self.agency.folder
         for key in self.agency.state.keys:
             path = folder / key.name
-            if not key.name or key.stage in (Stage.PLANNED, Stage.REPLACED, Stage.DESTROYED):
+            if not key.name or key.stage in (Stage.PLANNED, Stage.REPLACED, Stage.LISTED, Stage.DESTROYED):
                 continue
             if not path.exists():
                 offline = key.slot is Slot.IDENTITY

@@ -3,7 +3,8 @@
 Pure: a state and a wish give the next state. hub/adapters/agency_folder.py stores it before it acts on it, so that a
 command that was killed is completed by the next one. A key is *planned* (no file yet), then *made*; a new signing,
 identity or TLS key is *waiting* until the directory lists it, and then takes the place of the old one. KEM keys stand
-beside each other until they are *destroyed*. docs/adr/0088.
+beside each other until they are *destroyed*. A signing key of another site is *listed*: its private half is there and
+never here. docs/adr/0088.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Stage(str, Enum):
     PLANNED = "planned"
     WAITING = "waiting"
     CURRENT = "current"
+    LISTED = "listed"
     REPLACED = "replaced"
     DESTROYED = "destroyed"
 
@@ -66,7 +68,10 @@ class Slot(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class OwnKey:
-    """One key. ``name`` is its file's, relative to the folder. ``object_id`` is that of its half in a token."""
+    """One key. ``name`` is its file's, relative to the folder; ``object_id`` that of its half in a token.
+
+    ``site`` is said for another site's key alone.
+    """
 
     slot: Slot
     name: str
@@ -75,6 +80,7 @@ class OwnKey:
     not_after_ms: int
     key_id: str = ""
     object_id: str = ""
+    site: str = ""
     revoked_at_ms: int | None = None
     destroyed_at_ms: int | None = None
 
@@ -242,6 +248,29 @@ def finish(state: AgencyState, slot: Slot, *, now_ms: int) -> AgencyState:
     return replace(state, keys=tuple(moved(key) for key in state.keys))
 
 
+def add_site(state: AgencyState, site: str, key_id: str, *, now_ms: int) -> AgencyState:
+    """The signing key of another site of the agency is listed too, in the next statement.
+
+    Raises :class:`AgencyChangeInvalid` where the site is this folder's own, or the key is known already.
+    """
+    if not site or site == state.site:
+        raise AgencyChangeInvalid("another site has another name than this one", site=site)
+    if key_id in [key.key_id for key in state.keys]:
+        raise AgencyChangeInvalid("this key is known already", key_id=key_id[:16])
+    begins = _day(now_ms)
+    key = OwnKey(Slot.SIGNING, "", Stage.LISTED, begins, _end_ms(state, Slot.SIGNING, begins), key_id=key_id, site=site)
+    return new_statement(replace(state, keys=(*state.keys, key)), now_ms)
+
+
+def revoke_site(state: AgencyState, site: str, *, now_ms: int) -> AgencyState:
+    """What is listed of another site holds no longer from now on. Raises :class:`AgencyChangeInvalid`."""
+    gone = [key for key in state.of(Slot.SIGNING, Stage.LISTED) if key.site == site and key.revoked_at_ms is None]
+    if not gone:
+        raise AgencyChangeInvalid("no key of such a site is listed", site=site)
+    keys = tuple(replace(key, revoked_at_ms=now_ms) if key in gone else key for key in state.keys)
+    return new_statement(replace(state, keys=keys), now_ms)
+
+
 def destroyable(state: AgencyState, now_ms: int) -> tuple[OwnKey, ...]:
     """The KEM keys whose retention is over, never the one that partners seal to now."""
     return tuple(key for key in state.of(Slot.KEM, Stage.CURRENT) if retained_until_ms(state, key) <= now_ms)
@@ -284,7 +313,9 @@ def make_statement(state: AgencyState, public: Callable[[OwnKey], VerifyKey | Ke
         if key.slot in (Slot.SIGNING, Slot.KEM) and _listed(state, key):
             found = public(key)
             if isinstance(found, VerifyKey):
-                entry = SigningKeyEntry(found, key.not_before_ms, key.not_after_ms, key.revoked_at_ms, state.site)
+                entry = SigningKeyEntry(
+                    found, key.not_before_ms, key.not_after_ms, key.revoked_at_ms, key.site or state.site
+                )
                 signing.append(entry)
             else:
                 kem.append(KemKeyEntry(found, key.not_before_ms, key.not_after_ms, key.revoked_at_ms))
@@ -292,7 +323,7 @@ def make_statement(state: AgencyState, public: Callable[[OwnKey], VerifyKey | Ke
 
 
 def _listed(state: AgencyState, key: OwnKey) -> bool:
-    if key.stage is Stage.REPLACED:
+    if key.stage in (Stage.REPLACED, Stage.LISTED):
         return retained_until_ms(state, key) > state.issued_at_ms
     return key.stage is not Stage.DESTROYED
 
@@ -324,6 +355,7 @@ class _KeyForm(Strict):
     not_after_ms: TimeMs
     key_id: Annotated[StrictStr, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     object_id: Annotated[StrictStr, Field(pattern=r"^([0-9a-f]{2}){0,32}$")] = ""
+    site: Annotated[StrictStr, Field(pattern=r"^[a-z0-9-]{0,32}$")] = ""
     revoked_at_ms: TimeMs | None = None
     destroyed_at_ms: TimeMs | None = None
 

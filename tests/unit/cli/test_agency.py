@@ -13,6 +13,7 @@ from cryptography import x509
 
 from hub.adapters import agency_folder as folders
 from hub.adapters.agency_folder import AgencyFolder, load_state
+from hub.adapters.enrolment import parse_enrolment
 from hub.adapters.fingerprint import fingerprint_words
 from hub.adapters.key_files import KeyAccess, load_kem_keys, load_signing_key, load_verify_key
 from hub.adapters.tls import load_tls_key
@@ -63,7 +64,7 @@ def statement(folder: Path = Path("a")) -> KeyStatement:
 
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    monkeypatch.setattr("hub.cli.agency.time.time", lambda: STARTED + seconds)
+    monkeypatch.setattr("hub.cli.agency_opened.time.time", lambda: STARTED + seconds)
 
 
 def items(more: str = "", code: int = 0) -> dict[str, dict[str, object]]:
@@ -235,6 +236,9 @@ class TestRotate:
         assert "is completed" in told.err  # and not one more key
         assert len(statement().kem_keys) == 2
         run("agency rotate kem a --passphrase-file pass --identity a/keys/signing.key --yes", 2)
+        run("keys generate identity --out other.key")
+        ran = run("agency rotate kem a --passphrase-file pass --identity other.key --yes", 2)
+        assert "another identity key" in ran.err
 
     def test_a_mistyped_passphrase_makes_no_key(self) -> None:
         init()
@@ -262,6 +266,50 @@ class TestRotate:
 
     def test_not_an_agency(self) -> None:
         assert "agency.missing" in run("agency status b", 2).err
+
+
+class TestOtherSites:
+    """A site on another machine keeps its private key; the agency's statement lists its public one."""
+
+    @pytest.fixture(autouse=True)
+    def _island(self) -> None:
+        init("--site main")
+        run("keys generate signing --out island.key")
+
+    def add(self, more: str = "--signing island.pub", code: int = 0) -> Ran:
+        return run(f"agency add-site a --site island --passphrase-file pass --yes {more}", code)
+
+    def test_listed_and_revoked(self) -> None:
+        shutil.copy("a/tls.csr", "island.csr")
+        self.add("--signing island.pub --request island.csr")
+        assert_whole()
+        assert [entry.site for entry in statement().signing_keys] == ["main", "island"]
+        assert items()["signing key of island"]["standing"] == "ok"
+        run("agency enrol a")
+        sent = parse_enrolment(Path("a/enrolment.json").read_bytes())
+        assert set(sent.requests) == {"main", "island"}
+        self.add("--revoke")
+        assert [entry.revoked_at_ms is None for entry in statement().signing_keys] == [True, False]
+        assert "signing key of island" not in items()
+        run("keys generate signing --out second.key")
+        self.add("--signing second.pub")
+        assert len(statement().signing_keys) == 3
+        assert_whole()
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "--site main --signing island.pub",
+            "--site Island --signing island.pub",
+            "--site island",
+            "--site island --revoke",
+            "--site island --signing a/keys/identity.pub",
+            "--site island --signing a/keys/signing.pub",
+        ],
+    )
+    def test_what_makes_no_sense_changes_nothing(self, line: str) -> None:
+        run(f"agency add-site a --passphrase-file pass --yes {line}", 2)
+        assert statement().version == 1
 
 
 class TestShred:
@@ -336,6 +384,7 @@ def test_plain_keys_are_encrypted_in_their_places() -> None:
 # --- killed -----------------------------------------------------------------------------------------------------------
 
 STEPS = {
+    "site": (["init"], "agency add-site a --site island --signing b.pub --passphrase-file pass --yes"),
     "init": ([], f"agency init a --agency JCF {NAME} --passphrase-file pass"),
     "kem": (["init"], "agency rotate kem a --passphrase-file pass --yes"),
     "signing": (["init"], "agency rotate signing a --passphrase-file pass --yes"),
@@ -351,6 +400,7 @@ STEPS = {
 def test_killed_at_any_step_it_is_completed_by_the_next(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """kill -9 before each change of the disk; then the same command again, and the next."""
     earlier, line = STEPS[what]
+    run("keys generate signing --out b.key")
     if what == "shred":
         init("--kem-days 1 --retention-days 1")
         later(monkeypatch, 2 * 86_400)

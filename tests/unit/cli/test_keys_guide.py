@@ -28,6 +28,6 @@ def test_every_command_in_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
                 told = hub(shlex.join(arguments))
                 assert told.code == 0, (line, told.err)
                 ran += 1
-    assert ran == 13
+    assert ran == 15
     kinds = [row["encrypted"] for row in hub("keys show jcf/keys/signing.key old/keys/signing.key --json").json]
     assert kinds == [True, True]
