@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import cProfile
 import gzip
 import json
 import socket
@@ -397,3 +398,19 @@ async def test_a_collector_that_is_away_holds_nobody_up(monkeypatch: pytest.Monk
         began = time.monotonic()
         tracer.close()
         assert time.monotonic() - began < 20  # 3 s, on a machine that does other things too
+
+
+async def test_off_runs_nothing_of_it() -> None:
+    """By profile: with no tracer no function of the traces' modules is called, on the whole way."""
+    net, profile = Net(), cProfile.Profile()
+    profile.enable()
+    async with net.publisher() as publisher:
+        await publisher.publish_many([(trace(number), str(number)) for number in range(20)])
+        await publisher.drain()
+    await net.route()
+    await net.receive(ListSink())
+    profile.disable()
+    called = {str(entry.code.co_filename) for entry in profile.getstats() if hasattr(entry.code, "co_filename")}
+    assert any(name.endswith("hub/client/publisher.py") for name in called)
+    for module in ("spans.py", "publisher_trace.py", "otel.py"):
+        assert not any(name.endswith(f"/{module}") for name in called), module
