@@ -167,6 +167,13 @@ def follower_toml(ceremony: Ceremony, bootstrap: str, tls: TlsFiles) -> Path:
     return path
 
 
+def exporter_toml(ceremony: Ceremony, bootstrap: str, tls: TlsFiles) -> Path:
+    """The configuration of the process that tells Prometheus of the broker."""
+    path = ceremony.folder / "operator" / "exporter.toml"
+    path.write_text(f'state = "exporter"\ninterval = 5\n{_connection(bootstrap, tls)}', encoding="utf-8")
+    return path
+
+
 def _site_toml(ceremony: Ceremony, site: Site, bootstrap: str, tls: TlsFiles) -> str:
     rules = "\n".join(
         f'    {{ match = "{feed.match}", profile = "{feed.profile}" }},'
@@ -208,7 +215,11 @@ def _shared(ceremony: Ceremony, bootstrap: str, tls: TlsFiles) -> str:
     return f"""
 [directory]
 root = "{(ceremony.folder / "root.json").resolve()}"
+{_connection(bootstrap, tls)}"""
 
+
+def _connection(bootstrap: str, tls: TlsFiles) -> str:
+    return f"""
 [kafka]
 bootstrap = "{bootstrap}"
 ca = "{tls.ca.resolve()}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.demo.agencies import AGENCIES
-from deploy.demo.ceremony import Ceremony, follower_toml, router_toml, write_configurations
+from deploy.demo.ceremony import Ceremony, exporter_toml, follower_toml, router_toml, write_configurations
 from deploy.demo.monitoring import PROGRAMS, Monitoring, is_installed
 from deploy.demo.service import Service
 from hub.adapters.broker_process import BrokerProcess
@@ -24,6 +24,7 @@ from hub.topics import Declaration, deliver_topic, ingest_topic
 ROOT = Path(__file__).parents[2]
 ROUTERS = ("router-1", "router-2")
 FOLLOWER = "broker"
+EXPORTER = "exporter"
 """The process that keeps the broker in step with the directory."""
 _PROGRAMS = frozenset(os.fsencode(name) for name in ("hub", *PROGRAMS))
 
@@ -64,7 +65,14 @@ class Stack:
         for service in self.services.values():
             service.wait_ready()
         if self.detached:
+            self._keep_addresses()
             self._start_monitoring()
+
+    def _keep_addresses(self) -> None:
+        """What is started again by hand takes the address that it has now, where Prometheus looks for it."""
+        for service in self.services.values():
+            with Path(service.arguments[-1]).open("a", encoding="utf-8") as config:
+                config.write(f'\n[metrics]\nlisten = "{service.address}"\n')
 
     def _start_monitoring(self) -> None:
         if not is_installed():
@@ -78,7 +86,7 @@ class Stack:
         """Stops what was started, the sites first, so that their last words are routed."""
         if self.monitoring is not None:
             self.monitoring.stop()
-        for names in (AGENCIES, ROUTERS, (FOLLOWER,)):
+        for names in (AGENCIES, ROUTERS, (FOLLOWER, EXPORTER)):
             running = [self.services[name] for name in names if name in self.services]
             for service in running:
                 service.terminate()
@@ -122,6 +130,9 @@ class Stack:
         for name in ROUTERS:
             config = router_toml(self.ceremony, name, self.broker.bootstrap, self.tls[HUB])
             yield self._service(name, self.site(HUB) / name, "router", "run", "--config", str(config))
+        if self.detached:
+            config = exporter_toml(self.ceremony, self.broker.bootstrap, self.broker.operator)
+            yield self._service(EXPORTER, config.parent / "exporter", "exporter", "run", "--config", str(config))
         for agency in AGENCIES:
             folder = self.site(agency)
             yield self._service(agency, folder / "state", "site", "run", "--config", str(folder / "site.toml"))
