@@ -64,7 +64,7 @@ async def run_exporter(settings: ExporterSettings, *, stop: asyncio.Event) -> No
     try:
         async with health_served(metrics, progress, clock, refresh, settings, "exporter"):
             while not stop.is_set():
-                await _look(figures, metrics, progress, clock)
+                await look(figures, metrics, progress, clock)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), settings.interval)
             say("process.stopping", role="exporter", agency=settings.agency)
@@ -72,7 +72,7 @@ async def run_exporter(settings: ExporterSettings, *, stop: asyncio.Event) -> No
         await figures.close()
 
 
-async def _look(
+async def look(
     figures: KafkaFigures, metrics: PrometheusObserver, progress: ProgressObserver, clock: SystemClock
 ) -> None:
     """One look. Where nothing answers, what was seen last stays, but for the brokers: none is up."""

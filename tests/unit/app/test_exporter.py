@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from hub.adapters.clock import SystemClock
 from hub.adapters.group_lag import GroupLag
 from hub.adapters.kafka_figures import Figures, NodeFigures, TopicFigures
+from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
-from hub.app.exporter import show
+from hub.app.exporter import WORKER, look, show
+from hub.errors import BusUnavailable, UnavailableError
 
 NOW = 1_790_000_000_000
 WAITS = (("deliver.ATF", 0), 5)
@@ -47,9 +51,7 @@ def test_one_look() -> None:
     assert now[f"cgi_group_expired_records{{{of_site}}}"] == 2
     assert now[f"cgi_group_members{{{of_site}}}"] == 0
     assert now['cgi_group_lag_seconds{group="ATF.desk",topic="deliver.ATF"}'] == 0
-    assert (
-        'cgi_group_lag_seconds{group="ATF.lab",topic="deliver.ATF"}' not in now
-    )  # nobody knows since when
+    assert 'cgi_group_lag_seconds{group="ATF.lab",topic="deliver.ATF"}' not in now  # nobody knows since when
     assert 'cgi_group_members{group="ATF.lab",topic="deliver.ATF"}' not in now
     assert now['cgi_topic_partitions{state="offline",topic="deliver.ATF"}'] == 1
     assert now['cgi_topic_retention_seconds{topic="deliver.ATF"}'] == 86_400
@@ -78,3 +80,35 @@ def test_topics_that_are_gone_leave_room_for_others() -> None:
         topics = {f"deliver.A{turn}-{number}": TopicFigures({"healthy": 1}, None, 1) for number in range(200)}
         show(replace(SEEN, groups=[], topics=topics), metrics, now_ms=NOW)
     assert 'cgi_topic_end_offset{topic="deliver.A2-199"}' in said(metrics)
+
+
+class Looking:
+    """Figures that answer as told."""
+
+    def __init__(self, *answers: Figures | UnavailableError) -> None:
+        self.answers = list(answers)
+
+    async def read(self) -> Figures:
+        answer = self.answers.pop(0)
+        if isinstance(answer, UnavailableError):
+            raise answer
+        return answer
+
+
+async def test_while_nothing_answers_what_was_seen_stays_and_no_broker_is_up() -> None:
+    metrics, clock = PrometheusObserver(), SystemClock()
+    progress = ProgressObserver(metrics, clock, stale_after=60)
+    progress.expect(WORKER)
+    partly = replace(SEEN, missed=[BusUnavailable("one of two")])
+    figures: Any = Looking(BusUnavailable("away"), partly, BusUnavailable("away"))
+    await look(figures, metrics, progress, clock)
+    assert said(metrics)['cgi_brokers{state="up"}'] == 0
+    assert not progress.ready()
+    await look(figures, metrics, progress, clock)
+    assert said(metrics)['cgi_brokers{state="up"}'] == 2
+    assert progress.ready()
+    await look(figures, metrics, progress, clock)
+    now = said(metrics)
+    assert (now['cgi_brokers{state="up"}'], now['cgi_controllers{state="leading"}']) == (0, 0)
+    assert now['cgi_group_lag_records{group="ATF.site",topic="deliver.ATF"}'] == 5
+    assert now['cgi_unavailable_total{code="bus.unavailable",operation="figures"}'] == 3
