@@ -31,6 +31,7 @@ from hub.adapters.pki import (
 )
 from hub.adapters.tls import TlsFiles, certificate_expiry_ms
 from hub.cli.asking import ask, yes_option
+from hub.cli.broker_node import issue_node
 from hub.cli.main import EXIT_OK, EXIT_REJECTED
 from hub.cli.options import config_option, configure_log, run_until_signalled
 from hub.cluster import Plan, Wanted, wanted_by, wanted_for
@@ -261,6 +262,8 @@ def follow_command(config: Path) -> None:
 
 # --- certificates -----------------------------------------------------------------------------------------------------
 
+
+cli.add_command(issue_node)
 
 _authority = click.option("--authority", required=True, type=_FOLDER, help="Folder of the certificate authority.")
 _request = click.option("--request", type=_FILE, help="A certificate request (PKCS #10, PEM): its key is certified.")

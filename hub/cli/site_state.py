@@ -65,35 +65,27 @@ def restore(config: Path, source: Path, yes: bool, as_json: bool) -> None:
 
 @click.command()
 @config_option
+@click.argument("store", type=click.Choice(["outbox", "inbox"]))
 @yes_option
 @_json_option
-def downgrade(config: Path, yes: bool, as_json: bool) -> None:
-    """Take the stores one version back, for the version of cgi-hub before this one. Stop the site before.
+def downgrade(config: Path, store: str, yes: bool, as_json: bool) -> None:
+    """Take STORE one version back, for an older cgi-hub that refuses it (`store.foreign`). Stop the site before.
 
-    Refused where a store holds what the version before has no place for. A store that both versions share stays as it
-    is. Make a backup first.
+    Refused where it holds what the older version has no place for. Make a backup first.
     """
     import json
 
-    from hub.adapters.sqlite_copy import STEPS_BACK, step_back
-    from hub.adapters.state_backup import STORES
+    from hub.adapters.sqlite_copy import step_back
 
     settings = _settings(config)
-    kinds = [
-        kind
-        for kind in STORES
-        if (settings.state / f"{kind}.sqlite").exists() and any(step[0] == kind for step in STEPS_BACK)
-    ]
+    path = settings.state / f"{store}.sqlite"
     if not as_json:
-        for kind in kinds:
-            click.echo(f"{settings.state / kind}.sqlite will become one of the version before")
-    ask("Take them back?", yes=yes)
-    done = {kind: step_back(settings.state / f"{kind}.sqlite", kind=kind, agency=settings.agency) for kind in kinds}
-    if as_json:
-        click.echo(json.dumps({kind: {"from": old, "to": new} for kind, (old, new) in done.items()}))
-    else:
-        for kind, (old, new) in done.items():
-            click.echo(f"{kind}: version {old} is now {new}")
+        click.echo(f"{path} will become one of the version before")
+    ask("Take it back?", yes=yes)
+    old, new = step_back(path, kind=store, agency=settings.agency)
+    click.echo(
+        json.dumps({"store": store, "from": old, "to": new}) if as_json else f"{store}: version {old} is now {new}"
+    )
 
 
 def _settings(config: Path) -> SiteSettings:
