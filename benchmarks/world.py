@@ -71,7 +71,9 @@ class World:
     def load(cls, file: str) -> World:
         facts = json.loads(Path(file).read_text(encoding="utf-8"))
         facts["folder"] = Path(facts["folder"])
-        facts["tls"] = {name: TlsFiles(Path(files[0]), Path(files[1]), Path(files[2])) for name, files in facts["tls"].items()}
+        facts["tls"] = {
+            name: TlsFiles(Path(files[0]), Path(files[1]), Path(files[2])) for name, files in facts["tls"].items()
+        }
         facts["recipients"] = tuple(facts["recipients"])
         return cls(**facts)
 

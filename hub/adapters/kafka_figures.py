@@ -32,6 +32,9 @@ ANSWER_SECONDS: Final = 10.0
 PartitionState = Literal["healthy", "under_replicated", "under_min_isr", "offline"]
 STATES: Final[tuple[PartitionState, ...]] = ("healthy", "under_replicated", "under_min_isr", "offline")
 
+_EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
 
 @dataclass(frozen=True, slots=True)
 class TopicFigures:
@@ -134,7 +137,7 @@ class KafkaFigures:
         }
 
     def _offsets(self, positions: Sequence[Position], missed: list[UnavailableError]) -> Offsets:
-        begins = self._ask_offsets(dict.fromkeys(positions, OffsetSpec.earliest()), missed)
+        begins = self._ask_offsets(dict.fromkeys(positions, _EARLIEST), missed)
         groups, complete = self._group_names(missed)
         requests = {
             name: self._admin.list_consumer_group_offsets(
@@ -148,7 +151,7 @@ class KafkaFigures:
             described = self._admin.describe_consumer_groups(groups, request_timeout=ANSWER_SECONDS)
             members = {name: len(group.members) for name, group in self._results(described, missed).items()}
         # The ends come last: what is committed is never beyond them.
-        ends = self._ask_offsets(dict.fromkeys(begins, OffsetSpec.latest()), missed)
+        ends = self._ask_offsets(dict.fromkeys(begins, _LATEST), missed)
         return Offsets(
             {position: offset for position, (offset, _) in begins.items()},
             {position: offset for position, (offset, _) in ends.items()},

@@ -1,4 +1,4 @@
-"""The brokers and partitions of a cluster as whoever asks may see them, and the byte rates that are set on principals."""
+"""The brokers and partitions of a cluster as whoever asks may see them, and the byte rates set on principals."""
 
 from __future__ import annotations
 
