@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,8 @@ from hub.cli.policy_text import print_explanation
 from hub.document import parse_document
 from hub.errors import ConfigError, HubError, RejectedError
 from hub.model import AgencyId, Event
+from hub.policy.agreement_check import check_agreement
+from hub.policy.agreement_draft import parse_agreement_draft
 from hub.policy.decide import ReleasePolicy
 from hub.policy.explain import explain as explain_event
 from hub.policy.release import load_release, parse_release
@@ -72,7 +74,7 @@ def cli() -> None:
     type=_PATH,
     help="The recipient's subscription: a file, or the hub's folder of them.",
 )
-@click.option("--at", "moment", type=click.DateTime(["%Y-%m-%d"]), help="As of this day, UTC; by default now.")
+@click.option("--at", "moment", type=click.DateTime(["%Y-%m-%d"]), help="As of this day, UTC, by today's directory.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(
     event_file: Path,
@@ -96,8 +98,12 @@ def explain(
     publisher = publisher or (None if settings is None else settings.agency)
     if publisher is None:
         raise PolicyOptionMissing("--from or --config is wanted: who publishes it?")
-    now_ms = int((time.time() if moment is None else moment.replace(tzinfo=UTC).timestamp()) * 1000)
+    now_ms = int(time.time() * 1000)
     directory = _directory(settings, place, root_file, now_ms)
+    if moment is not None:
+        # What would be on that day, by the directory of today: by then it will have been dated anew.
+        now_ms = int(moment.replace(tzinfo=UTC).timestamp() * 1000)
+        directory = replace(directory, expires_at_ms=max(directory.expires_at_ms, now_ms + 1))
     agencies = [entry.agency_id for entry in directory.all_agencies()]
     release_file = release_file or (None if settings is None else settings.release)
     if release_file is None:
@@ -194,7 +200,7 @@ def check(
 ) -> int:
     """Check every policy file of PATHS (files, and *.yaml in folders) and of configurations.
 
-    A file is known by what it has: `allow` release rules, `accept` a subscription, `agencies` a draft of a directory.
+    A file is known by what it has: `allow` release rules, `accept` a subscription, `clauses` an agreement.
     Exit code 0 where all are in order, 2 where one is not; every fault has its file and line.
     """
     catalog = Catalog.load()
@@ -246,8 +252,25 @@ def _check_yaml(file: Path, catalog: Catalog, agencies: frozenset[AgencyId] | No
     if "accept" in keys:
         found = parse_subscription(text, catalog, file=str(file), agencies=agencies)
         return CheckedFile(file, f"subscription of {found.agency}, {len(found.clauses)} clauses")
+    if "clauses" in keys:
+        return _check_agreement(file, text, catalog, agencies)
     release = parse_release(text, catalog, file=str(file), agencies=agencies)
     return CheckedFile(file, f"release rules{f' of {release.agency}' if release.agency else ''}")
+
+
+def _check_agreement(file: Path, text: str, catalog: Catalog, agencies: frozenset[AgencyId] | None) -> CheckedFile:
+    try:
+        drafted = parse_agreement_draft(text, catalog, file=str(file), agencies=agencies)
+    except ExceptionGroup as several:
+        raise PolicyInvalid(f"{several.message}: `hub agreement check` tells them", file=str(file)) from several
+    document = drafted.document
+    findings = check_agreement(document, catalog, int(time.time() * 1000))
+    for finding in findings:
+        if finding.error:
+            line = drafted.lines.get(finding.field, 1)
+            raise PolicyInvalid(f"{file}:{line}: {finding.message}", file=str(file), line=line)
+    kind = f"agreement {document.slug} of {' and '.join(document.parties)}, version {document.version}"
+    return CheckedFile(file, kind, warnings=tuple(finding.message for finding in findings))
 
 
 def _config_jobs(config: Path, catalog: Catalog, now_ms: int) -> Iterator[tuple[Path, Callable[[], CheckedFile]]]:

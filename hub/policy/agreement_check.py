@@ -59,6 +59,7 @@ def _clause_findings(clause: Clause, number: int, catalog: CatalogLike) -> Itera
                 f"{name} has no {listed(missing)}; a later version may, and this would cover it: "
                 "a clause of its own covers no more than is needed",
             )
+    yield from _unmet(clause, number, catalog)
     if Purpose.HUB_OPERATION in clause.purposes:
         yield Finding(
             False, f"{number}.purposes", "HUB_OPERATION is for the hub's own notices, which need no agreement"
@@ -70,6 +71,20 @@ def _clause_findings(clause: Clause, number: int, catalog: CatalogLike) -> Itera
             False, f"{number}.max_handling", "TLP:RED is for named persons alone; no system can hold an agency to that"
         )
     yield from _limits(clause, number)
+
+
+def _unmet(clause: Clause, number: int, catalog: CatalogLike) -> Iterator[Finding]:
+    """A compartment that is granted only together with others which the clause does not cover (docs/adr/0115)."""
+    for name in sorted(clause.event_types.intersection(catalog.names())):
+        for compartment, needed in catalog.get(name).needs.items():
+            missing = set(needed) - clause.compartments
+            if compartment in clause.compartments and missing:
+                yield Finding(
+                    False,
+                    f"{number}.compartments",
+                    f"of {name}, {compartment} is given only together with {listed(needed)}: without "
+                    f"{listed(missing)} this clause never gives it",
+                )
 
 
 def _limits(clause: Clause, number: int) -> Iterator[Finding]:

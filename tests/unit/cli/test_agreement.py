@@ -15,6 +15,7 @@ from tuf.api.metadata import Metadata, Targets
 
 from hub.adapters.directory_files import encode_bundle
 from hub.adapters.key_files import write_key
+from hub.adapters.tuf_publish import publish as publish_version
 from hub.adapters.tuf_roles import SignedRole, encode_signed_role, parse_signed_role, read_agreement
 from hub.catalog import Catalog
 from hub.policy.agreement_draft import parse_agreement_draft
@@ -285,7 +286,7 @@ def in_force(publish: Callable[[World], str]) -> str:
     repository.put_agreement(parse_signed_role(Path("mou.json").read_bytes()))
     for custodian in world.custodians[:2]:
         repository.sign(custodian)
-    repository.publish(world.online, now_ms=world.now_ms, days=10)
+    publish_version(repository, world.online, now_ms=world.now_ms, days=10)
     Path("directory.json").write_bytes(encode_bundle(repository.files))
     return "--directory directory.json --root root.json"
 

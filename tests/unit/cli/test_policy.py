@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.text import Text
 from hub.adapters.files import write_file
 from tests.support.authority import World
 from tests.support.command import hub
+from tests.unit.cli.test_agreement import TEXT
 
 RELEASE = """\
 agency: JCF
@@ -136,7 +138,10 @@ class TestExplain:
         assert "TLP RED" in hub("policy explain event.json --to ATF --config site.toml").out
 
     def test_another_day(self) -> None:
-        assert hub("policy explain event.json --to ATF --config site.toml --at 2020-01-01").code == 3
+        past = hub("policy explain event.json --to ATF --config site.toml --at 2020-01-01 --json").json
+        assert past["agreement"]["code"] == "agreement.not_yet"
+        later = hub("policy explain event.json --to ATF --config site.toml --at 2100-01-01 --json").json
+        assert later["agreement"]["code"] == "agreement.ended"  # not directory_expired: by then it was dated anew
 
     def test_for_a_person(self) -> None:
         ran = hub("policy explain event.json --to ATF --config site.toml --subscription ATF.yaml")
@@ -253,3 +258,20 @@ class TestCheck:
         ran = hub("policy check release.yaml")
         assert ran.code == 2
         assert "not UTF-8" in ran.err
+
+
+def test_an_agreement_is_known_by_its_clauses(tmp_path: Path) -> None:
+    file = tmp_path / "mou.yaml"
+    file.write_text(TEXT.replace("TLP:AMBER", "TLP:RED"))
+    found = hub(f"policy check {file}")
+    assert found.code == 0
+    assert "agreement MOU-2024-07 of ATF and JCF, version 1" in found.out
+    assert "TLP:RED is for named persons" in found.err
+    file.write_text(TEXT.replace("TLP:AMBER", "AMBER").replace("version: 1", "version: 0"))
+    refused = hub(f"policy check {file}")
+    assert refused.code == 2
+    assert "2 faults" in refused.err
+    Path(file).write_text(re.sub("(first|last)_day: .*", r"\1_day: 2020-01-01", TEXT))
+    ended = hub(f"policy check {file}")
+    assert ended.code == 2
+    assert f"{file}:7: it ended at the end of 2020-01-01" in ended.err

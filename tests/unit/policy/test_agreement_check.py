@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from hub.catalog import Catalog
 from hub.model import Compartment, Onward, Purpose, parse_handling
 from hub.policy.agreement_check import Finding, check_agreement
 from hub.policy.agreement_draft import DAY_MS, parse_agreement_draft
@@ -77,6 +78,13 @@ def test_not_doubtful() -> None:
     assert found(first(max_handling=parse_handling("TLP:AMBER H1"), onward=Onward.RECIPIENT_AGENCIES)) == []
     assert found(first(compartments=frozenset({Compartment("core")}), retention_days=5000)) == []
     assert found(beside(replace(FIRST, event_types=frozenset({"case.update"}), compartments=SECOND.compartments))) == []
+
+
+def test_a_compartment_that_comes_only_with_others() -> None:
+    alone = first(event_types=frozenset({"trace.request"}), compartments=frozenset({Compartment("affiliation")}))
+    (finding,) = check_agreement(replace(alone, clauses=alone.clauses[:1]), Catalog.load(), NOW_MS)
+    assert finding.field == "1.compartments"
+    assert "affiliation is given only together with personal, sensitive" in finding.message
 
 
 def test_it_ended() -> None:
