@@ -31,8 +31,10 @@ def print_explanation(found: Explanation) -> None:
     branch = root.add(_decision("2 agreement", found.agreement))
     for report in found.agreements:
         word = "covers these labels" if not report.gap else report.gap
-        compartments = ", ".join(sorted(report.agreement.compartments))
-        branch.add(escape(f"{report.agreement.agreement_id} ({compartments}): {word}"))
+        what = ", ".join(sorted(report.agreement.compartments))
+        if report.agreement.onward is not None and report.agreement.retention_days is not None:
+            what += f"; onward {report.agreement.onward.name}, {report.agreement.retention_days} days"
+        branch.add(escape(f"{report.agreement.agreement_id} ({what}): {word}"))
     if found.subscription is None:
         root.add("3 subscription: not known here (--subscription)")
     else:

@@ -90,7 +90,14 @@ class Explanation:
             "agreement": {
                 **decision_json(self.agreement),
                 "agreements": [
-                    {"agreement": r.agreement.agreement_id, "covers": not r.gap, "code": r.code, "gap": r.gap}
+                    {
+                        "agreement": r.agreement.agreement_id,
+                        "covers": not r.gap,
+                        "code": r.code,
+                        "gap": r.gap,
+                        "onward": None if r.agreement.onward is None else r.agreement.onward.name,
+                        "retention_days": r.agreement.retention_days,
+                    }
                     for r in self.agreements
                 ],
             },
