@@ -55,10 +55,12 @@ for _command in (add_site, rotate, shred, status):
 @folder_argument
 @click.option("--agency", required=True, type=AgencyCode(), help="The agency's code, as in JCF.")
 @click.option("--name", required=True, help="Its name, for people.")
-@click.option("--hub", default=HUB, type=AgencyCode(), show_default=True)
+@click.option("--hub", default=HUB, type=AgencyCode(), show_default=True, help="The hub's own code.")
 @click.option("--site", default="", help="The site's name, where the agency has several: lower case.")
-@click.option("--kem-days", type=click.IntRange(1, 3660), default=_DAYS.kem, show_default=True)
-@click.option("--signing-days", type=click.IntRange(1, 3660), default=_DAYS.signing, show_default=True)
+@click.option("--kem-days", type=click.IntRange(1, 3660), default=_DAYS.kem, show_default=True, help="KEM key: days.")
+@click.option(
+    "--signing-days", type=click.IntRange(1, 3660), default=_DAYS.signing, show_default=True, help="Signing key: days."
+)
 @click.option(
     "--retention-days",
     type=click.IntRange(0, 36_600),

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @folder_argument
-@click.option("--warn-days", type=click.IntRange(0, 3660), default=30, show_default=True)
+@click.option(
+    "--warn-days", type=click.IntRange(0, 3660), default=30, show_default=True, help="What ends sooner is marked."
+)
 @directory_option
 @json_option
 def status(folder: Path, warn_days: int, directory: Path | None, as_json: bool) -> int:

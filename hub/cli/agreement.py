@@ -90,7 +90,7 @@ class _Types(click.ParamType[tuple[str, ...]]):
 @click.option("--mou", default="", help="The memorandum that it carries out; without it, a place to fill in.")
 @click.option("--first-day", type=click.DateTime(["%Y-%m-%d"]), help="By default today, UTC.")
 @click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), help="By default a year later.")
-@click.option("--hub", default=HUB, type=AgencyCode(), show_default=True)
+@click.option("--hub", default=HUB, type=AgencyCode(), show_default=True, help="The hub's own code.")
 @click.option("--previous", type=_FILE, help="The version before, in any form: a draft of the next one.")
 @click.option("--out", type=_FILE, help="Where to write it; by default it is printed.")
 @_as_json

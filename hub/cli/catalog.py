@@ -32,7 +32,7 @@ def cli() -> None:
 
 
 @cli.command("list")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_types(as_json: bool) -> None:
     """All event types with version and compartments."""
     catalog = Catalog.load()
@@ -48,7 +48,7 @@ def list_types(as_json: bool) -> None:
 
 @cli.command("show")
 @click.argument("event_type", metavar="TYPE")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--avro", metavar="COMPARTMENT", help="The Avro schema of a compartment's section.")
 @click.option("--json-schema", is_flag=True, help="The JSON Schema of the body.")
 def show(event_type: str, as_json: bool, avro: str | None, json_schema: bool) -> None:
@@ -104,7 +104,7 @@ def _limits(field: Field) -> str:
 
 @cli.command("validate")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def validate(files: tuple[Path, ...], as_json: bool) -> int:
     """Check documents: a .json file has one, a .jsonl file one a line. Exit code 1 where one is refused."""
     catalog = Catalog.load()
@@ -153,7 +153,7 @@ def _documents(path: Path) -> Iterator[tuple[str, Any]]:
 
 @cli.command("check")
 @click.option("--schemas", type=click.Path(path_type=Path), default=_SCHEMAS, show_default=True, help="Where they are.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(schemas: Path, as_json: bool) -> None:
     """Check all schemas and code lists, and that released versions stand unchanged.
 
@@ -183,7 +183,7 @@ def _check_as_avro(event_type: EventType) -> int:
 
 @cli.command("freeze")
 @click.option("--schemas", type=click.Path(path_type=Path), default=_SCHEMAS, show_default=True, help="Where they are.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def freeze_versions(schemas: Path, as_json: bool) -> None:
     """Put new versions into the history: from then on they do not change."""
     Catalog.load(schemas)
@@ -198,7 +198,7 @@ def freeze_versions(schemas: Path, as_json: bool) -> None:
 @click.option("--schemas", type=click.Path(path_type=Path), default=_SCHEMAS, show_default=True, help="Where they are.")
 @click.option("--out", type=click.Path(path_type=Path), default=_PAGES, show_default=True, help="Where the pages go.")
 @click.option("--check", "check_only", is_flag=True, help="Write nothing; fail where a page is not up to date.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def render(schemas: Path, out: Path, check_only: bool, as_json: bool) -> None:
     """Render a page for each type."""
     pages = render_all(Catalog.load(schemas))

@@ -30,7 +30,7 @@ def run(config: Path, listen: str | None) -> None:
 
 @cli.command()
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def audit(config: Path, as_json: bool) -> None:
     """Show the audit log, oldest first, and verify its chains. Exit code 1: the log does not hold."""
     from hub.console.audit import verify_trail
@@ -60,7 +60,7 @@ def audit(config: Path, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def returned(file: Path, as_json: bool) -> None:
     """Show what a file says that an operator handed back: what was refused, why, and which bundle it is.
 

@@ -60,7 +60,7 @@ class AgreementsWouldEnd(ConfigError):
 
 @click.group()
 def cli() -> None:
-    """Who is who: agencies, keys and agreements, signed by the custodians and dated by the operator."""
+    """Who is who: agencies, keys and agreements, signed by the custodians."""
 
 
 for _command in (show_command, verify_command, diff_command):
@@ -72,9 +72,16 @@ for _command in (show_command, verify_command, diff_command):
 
 @cli.command()
 @_repository
-@click.option("--hub", default=HUB, type=AgencyCode(), show_default=True)
+@click.option("--hub", default=HUB, type=AgencyCode(), show_default=True, help="The hub's own code.")
 @click.option("--threshold", required=True, type=int, help="How many custodians must sign.")
-@click.option("--custodian", "custodians", multiple=True, required=True, metavar="NAME=FILE.pub")
+@click.option(
+    "--custodian",
+    "custodians",
+    multiple=True,
+    required=True,
+    metavar="NAME=FILE.pub",
+    help="One custodian; again for each.",
+)
 @click.option("--online", required=True, type=_FILE, help="The operator's public online key, which dates versions.")
 @_as_json
 def init(
@@ -192,8 +199,8 @@ def replace_custodian(repository: Path, old: str, new: str, yes: bool, as_json: 
 @cli.command("change-root")
 @_repository
 @click.option("--threshold", type=int, help="How many custodians must sign.")
-@click.option("--add-custodian", "added", multiple=True, metavar="NAME=FILE.pub")
-@click.option("--remove-custodian", "removed", multiple=True, metavar="NAME")
+@click.option("--add-custodian", "added", multiple=True, metavar="NAME=FILE.pub", help="One who comes in.")
+@click.option("--remove-custodian", "removed", multiple=True, metavar="NAME", help="One who goes.")
 @click.option(
     "--online", "online", multiple=True, type=_FILE, help="The operator's online keys, in place of those before."
 )
@@ -227,7 +234,7 @@ def change_root(
 
 @cli.command()
 @_repository
-@click.option("--days", default=TARGETS_DAYS, show_default=True, type=click.IntRange(1))
+@click.option("--days", default=TARGETS_DAYS, show_default=True, type=click.IntRange(1), help="How long it holds.")
 @yes_option
 @_as_json
 def renew(repository: Path, days: int, yes: bool, as_json: bool) -> None:

@@ -17,7 +17,11 @@ passphrase_option = click.option(
 pin_option = click.option("--pin-file", type=_FILE, help="A file of mode 0600 with the token's PIN; likewise.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 language_option = click.option(
-    "--language", type=click.Choice(["english", "french", "spanish"]), default="english", show_default=True
+    "--language",
+    type=click.Choice(["english", "french", "spanish"]),
+    default="english",
+    show_default=True,
+    help="Of the words of a fingerprint.",
 )
 
 

@@ -28,12 +28,12 @@ EXIT_INVARIANT: Final = 4
 EXIT_INTERRUPTED: Final = 130
 
 GROUPS: Final[dict[str, tuple[str, str]]] = {
-    "agency": ("hub.cli.agency", "An agency's own keys: make, enrol, look after, replace."),
+    "agency": ("hub.cli.agency", "An agency's own keys: make them, enrol, see what expires, replace and destroy them."),
     "agreement": ("hub.cli.agreement", "What two agencies agree on: draft, check, show, compare, sign."),
     "broker": ("hub.cli.broker", "The Kafka of this machine: topics, access rules, certificates."),
     "catalog": ("hub.cli.catalog", "Event types: show, check, render."),
     "console": ("hub.cli.console", "The operators' web console, and its audit log."),
-    "directory": ("hub.cli.directory", "The signed list of agencies, keys and agreements."),
+    "directory": ("hub.cli.directory", "Who is who: agencies, keys and agreements, signed by the custodians."),
     "exporter": ("hub.cli.exporter", "Serve the broker's figures to Prometheus: lag, partitions, disks."),
     "keys": ("hub.cli.keys", "Make and show keys."),
     "policy": ("hub.cli.policy", "Who may get what: check the rules, explain a decision."),

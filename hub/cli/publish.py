@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--wait", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds for Kafka's answer."
 )
-@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def cli(ctx: click.Context, file: Path, config: Path, profile: str | None, wait: float, as_json: bool) -> None:
     """Publish the events of FILE with the site's keys and rules.

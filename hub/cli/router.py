@@ -42,7 +42,7 @@ def run(config: Path, state: Path | None, listen: str | None, name: str | None) 
 @click.option("--to", "recipient", required=True, metavar="AGENCY", help="Whose entry it is.")
 @click.option("--seq", required=True, type=click.IntRange(min=1), help="The entry's number for that agency.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Where the stub goes.")
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def stub(config: Path, publisher: str, instance: str, recipient: str, seq: int, out: Path, as_json: bool) -> None:
     """Write the stub that a recipient may demand for a number that a notice of the hub explains.
 

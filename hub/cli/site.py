@@ -43,7 +43,7 @@ def run(config: Path) -> None:
 
 @cli.command()
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(config: Path, as_json: bool) -> None:
     """Check everything that can be checked without the broker: files, keys, directory, rules, connectors."""
     from hub.app.check import check_site
@@ -61,7 +61,7 @@ def check(config: Path, as_json: bool) -> None:
 @cli.command("verify-stub")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify_stub(file: Path, config: Path, as_json: bool) -> None:
     """Check a stub that the hub gave for a number which it did not deliver, and whether its reason holds.
 
@@ -85,7 +85,7 @@ def verify_stub(file: Path, config: Path, as_json: bool) -> None:
 
 @cli.command()
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def rejected(config: Path, as_json: bool) -> None:
     """List what was delivered to this site and refused, newest first: when, whose, what, why, where. No content.
 
@@ -107,7 +107,7 @@ def rejected(config: Path, as_json: bool) -> None:
 
 @cli.command()
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 def refused(config: Path, as_json: bool) -> None:
     """List the events that this site took while no directory was valid, and refused when it could seal: newest first.
 
@@ -136,7 +136,7 @@ def refused(config: Path, as_json: bool) -> None:
 @config_option
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--code", help="Only what was refused with this code.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 @click.pass_context
 def retry(ctx: click.Context, config: Path, ids: tuple[str, ...], code: str | None, as_json: bool) -> None:
     """Read refused entries again, with today's keys, catalog and directory: these IDs, those of a code, or all.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hub.adapters.state_backup import Backup
     from hub.settings import SiteSettings
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="A JSON object.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command()

@@ -30,7 +30,7 @@ _NEEDS: Final = {"agency": 1, "pair": 2}
 @click.option(
     "--every", type=click.FloatRange(min=1), default=5.0, show_default=True, help="Seconds between two looks."
 )
-@click.option("--json", "as_json", is_flag=True, help="The page as JSON, as the console's twin gives it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def cli(page: str, names: tuple[str, ...], config: Path, watch: bool, every: float, as_json: bool) -> None:
     """Show a page of the console here. `agency` wants an agency's code, `pair` an originator's and a recipient's.
 
