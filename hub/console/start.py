@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import platform
 from collections.abc import AsyncIterator, Callable
@@ -111,6 +112,7 @@ async def looked_once(settings: ConsoleSettings) -> AsyncIterator[Watch]:
     tip = load_tip(settings.state / "audit.json")
     parts = build_parts(settings, clock, lambda: tip)
     try:
+        await asyncio.to_thread(parts.directory.refresh)
         async with following(parts.directory):
             await _directory_there(parts.directory)
             await parts.watch.look()
@@ -146,6 +148,8 @@ async def run_console(settings: ConsoleSettings, *, stop: asyncio.Event) -> None
         stack.push_async_callback(parts.watch.close)
         producer = KafkaProducer(settings.kafka.bootstrap, parts.tls, client_id=settings.name)
         stack.push_async_callback(producer.stop)
+        with contextlib.suppress(UnavailableError):  # a console is wanted most when the broker is away; it tries again
+            await producer.start()
         log = AuditLog(
             producer, parts.audit.read, writer=settings.name, memory=settings.state / "audit.json", clock=clock
         )
@@ -162,6 +166,7 @@ async def run_console(settings: ConsoleSettings, *, stop: asyncio.Event) -> None
             )
         )
         progress.expect(WORKER)
+        await asyncio.to_thread(parts.directory.refresh)
         await stack.enter_async_context(following(parts.directory))
         async with asyncio.TaskGroup() as group:
             tasks = [
