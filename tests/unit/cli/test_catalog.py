@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,3 +94,20 @@ def test_check_names_a_compartment_that_is_not_avro(
     assert run(["catalog", "check", "--schemas", str(ROOT / "schemas")]) == 2
     assert "not Avro" in (told := capsys.readouterr().err)
     assert "compartment=core" in told
+
+
+def test_every_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def printed(*arguments: str, code: int = 0) -> Any:
+        assert run(["catalog", *arguments, "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    assert printed("check")["types"] == 13
+    assert printed("freeze") == {"wrote": []}
+    assert printed("render", "--check")["pages"] == 15
+    assert len(printed("render", "--out", str(tmp_path))["wrote"]) == 15
+    assert printed("show", "seizure.report")["needs"] == {"affiliation": ["personal", "sensitive"]}
+    good = ROOT / "schemas/examples/trace.request/valid/legible-pistol.json"
+    bad = ROOT / "schemas/examples/trace.request/invalid/empty-serial.json"
+    rows = printed("validate", str(good), str(bad), code=1)
+    assert [row["ok"] for row in rows] == [True, False]
+    assert rows[1]["problems"]
