@@ -7,7 +7,7 @@ JARS_READY := build/broker/jars/.ready
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help setup broker demo up down test check format bench dashboards lock lock-jars clean setup-observability setup-console setup-token
+.PHONY: help setup broker demo up down test check format bench sizes dashboards lock lock-jars clean setup-observability setup-console setup-token
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ bench: setup broker ## measure against the plain way; writes build/bench/report.
 
 dashboards: setup ## render deploy/grafana's code to the JSON that Grafana reads
 	$(BIN)/python -m deploy.grafana
+
+sizes: setup broker ## measure memory and bytes on disk; writes build/sizes/report.json
+	$(BIN)/python -m benchmarks.sizes
 
 format: setup ## put the code into its form
 	$(BIN)/ruff check --fix .

@@ -225,7 +225,8 @@ def test_kafkas_listeners_know_everyone_by_certificate() -> None:
     assert "entityOperator" not in kafka["spec"]  # hub broker follow does it
     template = (ROOT / "deploy/broker/server.properties").read_text("utf-8")
     wanted = dict(line.split("=", 1) for line in template.splitlines() if line and line[0] not in "#$")
-    for key in ("auto.create.topics.enable", "compression.type", "message.max.bytes"):
+    quotas = [key for key in wanted if key.startswith("quota.")]
+    for key in ("auto.create.topics.enable", "compression.type", "message.max.bytes", *quotas):
         assert str(spec["config"][key]).lower() == wanted[key]
     assert (spec["config"]["default.replication.factor"], spec["config"]["min.insync.replicas"]) == (3, 2)
     assert {pool["spec"]["replicas"] for pool in find("KafkaNodePool")} == {3}
