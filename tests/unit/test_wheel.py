@@ -77,6 +77,14 @@ def test_every_file_of_schemas_and_every_profile_is_there(installed: Path) -> No
         assert (installed / "connectors" / "profiles" / path.name).is_file(), path
 
 
+def test_the_console_has_its_pages_words_and_scripts(installed: Path) -> None:
+    """Those of npm too, where `make setup-console` has fetched them: they are not in git."""
+    wanted = [path for path in (ROOT / "hub" / "console").rglob("*.*") if path.suffix not in (".py", ".pyc")]
+    assert len(wanted) > 15
+    for path in wanted:
+        assert (installed / path.relative_to(ROOT)).is_file(), path
+
+
 def test_every_schema_loads(installed: Path) -> None:
     assert run(SCRIPT, installed) == [" ".join([*catalog().names(), str(len(catalog().code_lists))])]
 
