@@ -82,6 +82,9 @@ def until(path: Path, holds: str = "") -> str:
 @pytest.mark.parametrize("how", ["sleep", "spin", "block"])
 def test_answers_also_with_a_stuck_loop(tmp_path: Path, how: str) -> None:
     with running(tmp_path, how) as process:
+        until(tmp_path / STATE_FILE)  # it was asked before it could answer, and maybe before its loop was stuck
+        (tmp_path / STATE_FILE).unlink()
+        process.send_signal(signal.SIGUSR1)
         answer: dict[str, Any] = json.loads(until(tmp_path / STATE_FILE))
         assert answer["role"] == "test"
         assert answer["loop"]["answers"] is (how == "sleep")
@@ -100,7 +103,7 @@ def test_answers_also_with_a_stuck_loop(tmp_path: Path, how: str) -> None:
         process.kill()
         _, said = process.communicate()
         lines = [json.loads(line) for line in said.splitlines()]
-        assert [line["event"] for line in lines] == ["state.written", "state.written"]
+        assert [line["event"] for line in lines] == ["state.written"] * 3
         assert {line["process"] for line in lines} == {lines[0]["process"]}
         assert MARKER not in said
         assert MARKER not in json.dumps(answer)
