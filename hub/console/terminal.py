@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -56,7 +57,7 @@ def plain(value: object, style: str = "") -> Text:
 
 
 def _table(out: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    table = Table(title=plain(title), title_justify="left", show_edge=False, header_style="dim")
+    table = Table(title=plain(title), title_justify="left", box=SIMPLE_HEAD, header_style="dim")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
