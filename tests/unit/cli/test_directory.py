@@ -1,155 +1,266 @@
-"""``hub directory``: a draft, signed by one custodian after the other, verified and shown."""
+"""``hub directory``: begun, signed on copies, published, changed, read; and what each command refuses to do."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
+from hub.adapters.repository_files import load_repository
 from tests.support.command import Ran, hub
 
-DRAFT = """\
-version: {version}
-expires: 2031-01-31
-agencies:
-  - {{agency: JCF, name: Jamaica, identity: JCF/identity.pub, statement: JCF/statement.json}}
-  - {{agency: ATF, name: ATF, active: false, identity: ATF/identity.pub, statement: ATF/statement.json}}
-agreements:
-  - id: "MOU #1"
-    from: JCF
+AGREEMENT = """\
+agreement: ATF-JCF
+version: 1
+title: "Traces"
+mou: "MOU of 2024"
+parties: [ATF, JCF]
+first_day: 2024-07-01
+last_day: 2031-06-30
+clauses:
+  - from: JCF
     to: ATF
     types: [trace.request]
     compartments: [core]
     purposes: [INVESTIGATION]
     max_handling: TLP:AMBER
-    begins: 2024-07-01
-    ends: 2031-07-01
-    reference: MOU of 2024
+    onward_sharing: NONE
+    retention_days: 365
 """
+
+
+def ok(line: str) -> Ran:
+    ran = hub(line)
+    assert ran.code == 0, f"{line}: {ran.err}{ran.out}"
+    return ran
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Custodians c1 to c3, two of whom must sign; HUB, JCF and ATF with an agreement, published as version 1."""
     folder = tmp_path_factory.mktemp("directory")
-    custodians = ""
-    for i in (1, 2, 3):
-        hub(f"keys generate custodian --out {folder}/c{i}.key")
-        custodians += f" --custodian c{i}={folder}/c{i}.pub"
-    assert hub(f"directory root --threshold 2 --out {folder}/root.json {custodians}").code == 0
-    hub(f"keys generate custodian --out {folder}/stranger.key")
-    for agency in ("JCF", "ATF"):
-        (folder / agency).mkdir()
-        for use in ("identity", "signing", "kem"):
-            hub(f"keys generate {use} --out {folder}/{agency}/{use}.key")
-        assert (
-            hub(
-                f"keys statement --agency {agency} --identity {folder}/{agency}/identity.key --until 2031-01-01 "
-                f"--signing {folder}/{agency}/signing.pub --kem {folder}/{agency}/kem.pub "
-                f"--out {folder}/{agency}/statement.json"
-            ).code
-            == 0
-        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("c1", "c2", "c3", "stranger"):
+            ok(f"keys generate custodian --out {name}.key")
+        for name in ("online", "other"):
+            ok(f"keys generate online --out {name}.key")
+        named = " ".join(f"--custodian {name}={name}.pub" for name in ("c1", "c2", "c3"))
+        ok(f"directory init repo --threshold 2 {named} --online online.pub")
+        for agency in ("HUB", "JCF", "ATF"):
+            ok(f"agency init {agency} --agency {agency} --name 'the {agency}' --unsafe-no-passphrase")
+            words = " ".join(ok(f"agency enrol {agency} --json").json["words"])
+            ok(f"directory add-agency repo {agency}/enrolment.json --words '{words}'")
+        Path("agreement.yaml").write_text(AGREEMENT, encoding="utf-8")
+        ok("agreement sign agreement.yaml --agency ATF --key ATF/keys/identity.key --out agreement.json --yes")
+        ok("agreement sign agreement.json --agency JCF --key JCF/keys/identity.key --yes")
+        ok("directory add-agreement repo agreement.json --yes")
+        ok("directory sign repo --key c1.key --key c2.key --yes")
+        ok("directory publish repo --key online.key --yes")
+        shutil.copy("repo/metadata/1.root.json", "root.json")
     return folder
 
 
-@pytest.fixture
-def folder(made: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(made)
-    write()
-    return made
+@pytest.fixture(autouse=True)
+def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(made, tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
 
 
-def write(version: int = 1, old: str = "", new: str = "") -> None:
-    text = DRAFT.format(version=version)
-    assert old in text
-    Path("draft.yaml").write_text(text.replace(old, new) if old else text, encoding="utf-8")
+def lacking(ran: Ran) -> dict[str, int]:
+    return {part["part"]: part["lacking"] for part in ran.json["lacking"]}
 
 
-def sign(source: str, keys: str = "c1", out: str = "directory.json") -> Ran:
-    named = " ".join(f"--key {key}.key" for key in keys.split())
-    return hub(f"directory sign {source} --root root.json {named} --out {out} --json")
+class TestInit:
+    def test_nothing_is_overwritten(self) -> None:
+        ran = hub("directory init repo --threshold 1 --custodian c1=c1.pub --online online.pub")
+        assert (ran.code, "nothing is overwritten" in ran.err) == (2, True)
+
+    @pytest.mark.parametrize("threshold", [0, 3])
+    def test_a_threshold_that_cannot_be_met(self, threshold: int) -> None:
+        named = "--custodian c1=c1.pub --custodian c2=c2.pub"
+        ran = hub(f"directory init new --threshold {threshold} {named} --online online.pub")
+        assert (ran.code, "threshold" in ran.err) == (2, True)
+        assert not Path("new").exists()
+
+    def test_a_custodian_without_a_name(self) -> None:
+        assert hub("directory init new --threshold 1 --custodian c1.pub --online online.pub").code == 2
+
+    def test_keys_have_one_use(self) -> None:
+        ran = hub("directory init new --threshold 1 --custodian c1=c1.pub --online c2.pub")
+        assert (ran.code, "key_file.invalid" in ran.err) == (2, True)
 
 
-@pytest.mark.usefixtures("folder")
-class TestSign:
-    def test_one_custodian_after_the_other(self) -> None:
-        first = sign("draft.yaml", "c1", "half.json").json
-        assert (first["signed_by"], first["signatures_lacking"]) == (["c1"], 1)
-        assert hub("directory verify half.json --root root.json").code == 1
-        second = sign("half.json", "c3").json
-        assert (set(second["signed_by"]), second["signatures_lacking"]) == ({"c1", "c3"}, 0)
-        assert first["digest"] == second["digest"]
-        verified = hub("directory verify directory.json --root root.json --json")
-        assert verified.code == 0
-        assert verified.json["version"] == 1
+class TestSigning:
+    def test_copies_are_carried_and_come_home(self) -> None:
+        assert lacking(ok("directory suspend-agency repo ATF --yes --json")) == {"targets": 2}
+        for name in ("c1", "c3"):
+            ok(f"directory request repo --out {name}.json")
+            ok(f"directory sign {name}.json --key {name}.key --root root.json --yes")
+        assert ok("directory merge repo c1.json c3.json --json").json["new_signatures"] == 2
+        assert hub("directory status repo").code == 0
+        ok("directory publish repo --key online.key --yes")
+        assert ok("directory show repo --root root.json --json").json["agencies"][0]["state"] == "suspended"
 
-    def test_nobody(self) -> None:
-        assert sign("draft.yaml", "").json["signatures_lacking"] == 2
-        assert "directory.unsigned" in hub("directory verify directory.json --root root.json").err
-
-    def test_a_stranger(self) -> None:
-        Path("never.json").unlink(missing_ok=True)
-        ran = sign("draft.yaml", "stranger", "never.json")
-        assert ran.code == 2
-        assert "directory.custodian_unknown" in ran.err
-        assert not Path("never.json").exists()
-
-    def test_what_a_reader_would_refuse_is_not_signed(self) -> None:
-        write(old="ATF/identity.pub", new="JCF/identity.pub")
-        ran = sign("draft.yaml", "c1 c2", "never.json")
+    def test_status_says_whose_signatures_lack(self) -> None:
+        ok("directory suspend-agency repo ATF --yes")
+        ok("directory sign repo --key c1.key --yes")
+        ran = hub("directory status repo")
         assert ran.code == 1
-        assert "statement.signature_invalid" in ran.err
-        assert not Path("never.json").exists()
+        assert "agency ATF: is suspended" in ran.out
+        assert "signed by c1; 1 more wanted of c2, c3" in ran.out
+        assert hub("directory publish repo --key online.key --yes").code == 2
 
-    def test_expired(self) -> None:
-        write(old="2031-01-31", new="2020-01-31")
-        assert sign("draft.yaml", "c1 c2", "never.json").code == 3
+    def test_a_strangers_key_signs_nothing(self) -> None:
+        ok("directory suspend-agency repo ATF --yes")
+        ran = hub("directory sign repo --key stranger.key --yes")
+        assert (ran.code, "repository.invalid" in ran.err) == (2, True)
 
-    def test_agreements_that_are_better_one(self) -> None:
-        text = DRAFT.format(version=1)
-        agreement = text.partition("agreements:\n")[2]
-        two = agreement.replace("MOU #1", "MOU #2").replace("[core]", "[sensitive]")
-        Path("draft.yaml").write_text(text + two, encoding="utf-8")
-        assert "MOU #2" in sign("draft.yaml").json["warnings"][0]
-        ran = hub("directory sign draft.yaml --root root.json --key c1.key --out directory.json")
-        assert "warning" in ran.err
-        assert "1 more of 2 signatures" in ran.out
+    def test_a_custodian_who_knows_another_root_is_warned(self) -> None:
+        ok("directory init other --threshold 1 --custodian c1=c1.pub --online other.pub")
+        ok("directory sign other --key c1.key --yes")
+        ok("directory publish other --key other.key --yes")
+        ok("directory suspend-agency repo ATF --yes")
+        ran = hub("directory sign repo --key c1.key --root other/metadata/1.root.json --yes")
+        assert ran.code == 1
+        assert not load_repository(Path("repo")).targets().signatures, "nothing was signed"
+
+    def test_nobody_to_ask(self) -> None:
+        ran = hub("directory suspend-agency repo ATF")
+        assert (ran.code, "confirmation.missing" in ran.err) == (2, True)
+        assert hub("directory status repo --json").json["staged"] == []
+
+    def test_what_is_staged_can_be_taken_back(self) -> None:
+        ok("directory suspend-agency repo ATF --yes")
+        ok("directory discard repo --yes")
+        assert hub("directory status repo --json").json["staged"] == []
 
 
-@pytest.mark.usefixtures("folder")
-class TestShow:
+class TestAgencies:
+    def test_other_words_are_another_key(self) -> None:
+        ok("agency init RSS --agency RSS --name RSS --unsafe-no-passphrase")
+        ok("agency enrol RSS")
+        words = " ".join(ok("agency enrol JCF --json").json["words"])
+        ran = hub(f"directory add-agency repo RSS/enrolment.json --words '{words}'")
+        assert (ran.code, "fingerprint.differs" in ran.err) == (1, True)
+        assert hub("directory status repo --json").json["staged"] == []
+
+    def test_another_identity_key_wants_rekey_and_names_the_agreements(self) -> None:
+        ok("agency init new --agency JCF --name Jamaica --unsafe-no-passphrase")
+        ok("agency rotate signing new --yes")  # a statement of a higher version
+        ok("agency enrol new")
+        ran = hub("directory add-agency repo new/enrolment.json --yes")
+        assert (ran.code, "--rekey" in ran.err) == (2, True)
+        ran = ok("directory add-agency repo new/enrolment.json --rekey --yes")
+        assert "agreement ATF-JCF holds no more until JCF signs it" in ran.err
+        ok("directory sign repo --key c1.key --key c2.key --yes")
+        ran = hub("directory publish repo --key online.key --yes")
+        assert (ran.code, "directory.agreements_would_end" in ran.err) == (2, True)
+        ok("agreement sign agreement.json --agency JCF --key new/keys/identity.key --yes")
+        ok("directory add-agreement repo agreement.json --yes")
+        ok("directory publish repo --key online.key --yes")
+        assert ok("directory verify repo --root root.json --json").json["faults"] == []
+
+    def test_an_agreement_may_end_where_that_is_said(self) -> None:
+        ok("agency init new --agency JCF --name Jamaica --unsafe-no-passphrase")
+        ok("agency rotate signing new --yes")
+        ok("agency enrol new")
+        ok("directory add-agency repo new/enrolment.json --rekey --yes")
+        ok("directory sign repo --key c1.key --key c2.key --yes")
+        ok("directory publish repo --key online.key --end-agreements --yes")
+        told = ok("directory verify repo --root root.json --json").json
+        assert [fault["role"] for fault in told["faults"]] == ["agreement.ATF-JCF"]
+
+    def test_an_older_statement(self) -> None:
+        ran = hub("directory update-agency repo JCF/statement.json --yes")
+        assert (ran.code, "not newer" in ran.err) == (2, True)
+
+    @pytest.mark.parametrize("command", ["suspend-agency repo NO", "remove-agency repo NO", "withdraw-agreement repo x"])
+        "command", ["suspend-agency repo NCA", "remove-agency repo NCA", "withdraw-agreement repo x"]
+    )
+    def test_who_is_not_there(self, command: str) -> None:
+        ran = hub(f"directory {command} --yes")
+        assert (ran.code, "repository.invalid" in ran.err) == (2, True)
+
+    def test_one_who_leaves_takes_the_agreements_along(self) -> None:
+        ran = ok("directory remove-agency repo JCF --yes --json")
+        told = {(change["kind"], change["subject"]) for change in ran.json["changes"]}
+        assert {("agency", "JCF"), ("agreement", "ATF-JCF")} <= told
+
+
+class TestPublishing:
+    def test_a_new_date_alone(self) -> None:
+        told = ok("directory publish repo --key online.key --days 3 --json").json
+        assert (told["version"], told["written"]) == (1, ["metadata/timestamp.json"])
+
+    def test_another_key_dates_nothing(self) -> None:
+        ran = hub("directory publish repo --key other.key")
+        assert (ran.code, "online" in ran.err) == (2, True)
+
+    def test_the_topic_wants_both_or_none(self) -> None:
+        assert hub("directory publish repo --key online.key --bootstrap 127.0.0.1:1").code == 2
+
+    def test_a_reply_only_to_who_is_published(self) -> None:
+        ok("agency init RSS --agency RSS --name RSS --unsafe-no-passphrase")
+        ok("agency enrol RSS")
+        ran = hub("directory reply repo RSS/enrolment.json --authority ca --bootstrap h:1 --out reply.json")
+        assert (ran.code, "not published" in ran.err) == (2, True)
+
+
+class TestReading:
     def test_shown(self) -> None:
-        sign("draft.yaml", "c1 c2")
-        ran = hub("directory show directory.json --root root.json --json")
-        assert [row["state"] for row in ran.json["agencies"]] == ["suspended", "active"]
-        (row,) = ran.json["agreements"]
-        assert (row["agreement"], row["begins"], row["ends"]) == ("MOU #1", "2024-07-01", "2031-07-01")
-        text = hub("directory show directory.json --root root.json").out
-        for wanted in ("JCF", "suspended", "MOU #1", "TLP:AMBER"):
+        told = ok("directory show repo --root root.json --json").json
+        assert (told["version"], told["threshold"], told["custodians"]) == (1, 2, ["c1", "c2", "c3"])
+        assert len(told["root_words"]) == 12
+        (row,) = told["agreements"]
+        assert (row["agreement"], row["from"], row["to"], row["begins"]) == ("ATF-JCF", "JCF", "ATF", "2024-07-01")
+        text = ok("directory show repo --root root.json").out
+        for wanted in ("JCF", "ATF-JCF", "TLP:AMBER", *told["root_words"]):
             assert wanted in text
+        assert "365" in ok("directory show repo --root root.json --agreement ATF-JCF").out
+        assert hub("directory show repo --root root.json --agreement none").code == 2
 
-    def test_refused(self) -> None:
-        write(version=3)
-        sign("draft.yaml", "c1 c2")
-        assert hub("directory verify directory.json --root root.json --at-least 3").code == 0
-        ran = hub("directory verify directory.json --root root.json --at-least 4")
+    def test_at_least(self) -> None:
+        ok("directory verify repo --root root.json --at-least 1")
+        ran = hub("directory verify repo --root root.json --at-least 2")
+        assert (ran.code, "directory.rolled_back" in ran.err) == (1, True)
+
+    def test_in_one_file(self) -> None:
+        ok("directory request repo --out one.json")
+        ok("directory verify repo --root root.json")
+        files = json.loads(Path("one.json").read_bytes())["files"]
+        assert not [name for name in files if name.startswith("staged/")]
+        ok("directory verify one.json --root root.json")
+
+    def test_changed_by_a_bit(self) -> None:
+        path = Path("repo/metadata/1.targets.json")
+        path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":2'))
+        assert hub("directory verify repo --root root.json").code == 1
+
+    def test_another_root(self) -> None:
+        ok("directory init other --threshold 1 --custodian c1=stranger.pub --online other.pub")
+        ok("directory sign other --key stranger.key --yes")
+        ok("directory publish other --key other.key --yes")
+        ran = hub("directory verify repo --root other/metadata/1.root.json")
         assert ran.code == 1
-        assert "directory.rolled_back" in ran.err
-        envelope = json.loads(Path("directory.json").read_bytes())
-        envelope["signatures"].pop()
-        Path("directory.json").write_text(json.dumps(envelope), encoding="utf-8")
-        assert "directory.too_few_signatures" in hub("directory show directory.json --root root.json").err
+        assert "directory.too_few_signatures" in ran.err
 
+    @pytest.mark.parametrize("line", ["verify none --root root.json", "verify repo --root none.json"])
+    def test_what_is_not_there(self, line: str) -> None:
+        assert hub(f"directory {line}").code == 2
 
-@pytest.mark.parametrize("arguments", ["--threshold 3", "--threshold 0"])
-@pytest.mark.usefixtures("folder")
-def test_a_root_that_cannot_be_met(arguments: str) -> None:
-    ran = hub(f"directory root {arguments} --custodian a=c1.pub --custodian b=c2.pub --out r.json")
-    assert ran.code == 2
-    assert "root.invalid" in ran.err
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_custodian_without_a_name() -> None:
-    assert hub("directory root --threshold 1 --custodian c1.pub --out r.json").code == 2
+    def test_diff(self) -> None:
+        shutil.copytree("repo", "before")
+        assert ok("directory diff before repo --root root.json").out.endswith("nothing changes\n")
+        ok("agency rotate kem JCF --yes")
+        ok("directory update-agency repo JCF/statement.json --yes")
+        ok("directory withdraw-agreement repo ATF-JCF --yes")
+        ok("directory sign repo --key c1.key --key c3.key --yes")
+        ok("directory publish repo --key online.key --yes")
+        ran = hub("directory diff before repo --root root.json --json")
+        assert ran.code == 1
+        told = [(change["kind"], change["subject"]) for change in ran.json["changes"]]
+        assert told == [("key", "JCF"), ("agreement", "ATF-JCF")]
