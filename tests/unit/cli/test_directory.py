@@ -178,7 +178,7 @@ class TestAgencies:
         ran = hub("directory update-agency repo JCF/statement.json --yes")
         assert (ran.code, "not newer" in ran.err) == (2, True)
 
-    @pytest.mark.parametrize("command", ["suspend-agency repo NO", "remove-agency repo NO", "withdraw-agreement repo x"])
+    @pytest.mark.parametrize(
         "command", ["suspend-agency repo NCA", "remove-agency repo NCA", "withdraw-agreement repo x"]
     )
     def test_who_is_not_there(self, command: str) -> None:
