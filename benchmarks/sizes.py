@@ -10,15 +10,18 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hub.model import HUB
+from hub.model import HUB, AgencyId
+from hub.routing import route_bundle
+from hub.trust.checks import FlushCache
 from tests.support.authority import World
 from tests.support.broker import Broker, running_broker
 from tests.support.deployment import Deployment, wait_ready
+from tests.support.routing import Asking, Site, draft
 
 FOLDER: Final = Path("build/sizes")
 EXAMPLE: Final = Path("schemas/examples/trace.request/valid/legible-pistol.json")
@@ -53,6 +56,14 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
+class Alone:
+    """Bytes of a record that is a flush by itself: to the hub, and what each recipient gets of it."""
+
+    ingest: int
+    delivered: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sizes:
     """Everything that was measured. Bytes are an event's, of ``events`` to two recipients each."""
 
@@ -64,6 +75,8 @@ class Sizes:
     outbox_waiting_bytes: float
     inbox_bytes: int
     sink_bytes: float
+    alone: dict[str, Alone]
+    """By ``event`` or ``heartbeat``, and to how many recipients."""
 
 
 def measure(events: int = EVENTS) -> Sizes:
@@ -117,7 +130,33 @@ def _measure(deployment: Deployment, broker: Broker, events: int) -> Sizes:
         outbox_waiting_bytes=_waiting(deployment, broker, jcf, events),
         inbox_bytes=(sinks[0].parent / "state/inbox.sqlite").stat().st_size,
         sink_bytes=received[0].stat().st_size / events,
+        alone=dict(_alone()),
     )
+
+
+def _alone() -> Iterator[tuple[str, Alone]]:
+    """One event of about 1 kB, and a heartbeat, each in a flush of its own, to 1, 3 and 11 recipients."""
+    for count in (1, 3, 11):
+        recipients = [AgencyId(f"R-{number}") for number in range(count)]
+        world = World.of("JCF", *recipients)
+        for recipient in recipients:
+            world.agree("JCF", recipient, "trace.request")
+        site = Site(world, "JCF")
+        for name, record in (
+            ("event", site.seal(recipients, drafts=[draft(world.now_ms, size=340)])),  # in each of three compartments
+            ("heartbeat", site.heartbeat(recipients)),
+        ):
+            routed = route_bundle(
+                record.value,
+                owner=AgencyId("JCF"),
+                hub=HUB,
+                directory=world.directory(),
+                subscriptions=Asking(*recipients),
+                now_ms=world.now_ms,
+                flushes=FlushCache(),
+            )
+            delivered = [len(delivery.value) for delivery in routed.deliveries]
+            yield f"{name} to {count}", Alone(len(record.value), sum(delivered) / count)
 
 
 def _waiting(deployment: Deployment, broker: Broker, jcf: Path, events: int) -> float:
