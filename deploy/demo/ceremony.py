@@ -55,11 +55,7 @@ class Ceremony:
         for agency, name in ((HUB, "The hub"), *((site.agency, site.name) for site in SITES)):
             self._enrol(agency, name)
         self._agree()
-        for name in CUSTODIANS[:THRESHOLD]:
-            carried = self._path(f"carried/for-{name}.json")
-            self._run("directory", "request", self._directory, "--out", carried)
-            self._run("directory", "sign", carried, "--key", self._path(f"custodians/{name}.key"), "--yes")
-            self._run("directory", "merge", self._directory, carried)
+        self._sign()
         self._run("directory", "publish", self._directory, "--key", self._path("operator/online.key"), "--yes")
         shutil.copy(Path(self._directory) / "metadata" / "1.root.json", self.folder / "root.json")
 
@@ -87,6 +83,20 @@ class Ceremony:
         """Publish what is staged, or date the directory anew, on the topic too."""
         there = ("--bootstrap", bootstrap, "--tls", str(operator))
         self._run("directory", "publish", self._directory, "--key", self._path("operator/online.key"), *there, "--yes")
+
+    def suspend(self, agency: AgencyId, bootstrap: str, operator: Path) -> None:
+        """The custodians suspend an agency, and the operator publishes that."""
+        self._run("directory", "suspend-agency", self._directory, agency, "--yes")
+        self._sign()
+        self.publish(bootstrap, operator)
+
+    def _sign(self) -> None:
+        """Two custodians sign what is staged, each on a copy that is carried to them and back."""
+        for name in CUSTODIANS[:THRESHOLD]:
+            carried = self._path(f"carried/for-{name}.json")
+            self._run("directory", "request", self._directory, "--out", carried)
+            self._run("directory", "sign", carried, "--key", self._path(f"custodians/{name}.key"), "--yes")
+            self._run("directory", "merge", self._directory, carried)
 
     def _enrol(self, agency: AgencyId, name: str) -> None:
         folder, sent = str(self.site(agency)), self._path(f"carried/{agency}.json")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.demo import blindness, refusals, trail
+from deploy.demo import blindness, refusals, suspension, trail
 from deploy.demo.agencies import AGENCIES
 from deploy.demo.flow import Sample, total
 from deploy.demo.received import Holding, holdings
@@ -19,10 +19,13 @@ from deploy.demo.scenario import EXAMPLES, MENDED, expected_rows
 from deploy.demo.stack import Stack
 from hub.adapters.kafka_reader import read_topic
 from hub.catalog import Catalog
+from hub.model import AgencyId
 from hub.ports import IncomingRecord
 from hub.topics import QUARANTINE, Declaration
 from hub.wire.quarantine import parse_quarantined
 
+SUSPENDED = AgencyId("BIS")
+"""Whom the custodians suspend in the end."""
 SECRET_COLUMNS = ("serial", "série", "officer", "enquêteur", "possessor", "détenteur", "owner", "consignee", "usppi")
 """Columns of the examples, by what their names contain, that hold serials and names of persons."""
 
@@ -60,6 +63,7 @@ async def gather(stack: Stack, samples: list[Sample], attempts: list[str]) -> Fi
     everything = [(f"{r.topic}/{r.partition}/{r.offset}", _content(r)) for r in await _all_records(stack)]
     in_topics = blindness.search_records(everything, secrets)
     tried = tuple(await refusals.attempt_all(stack.broker.bootstrap, stack.tls, stack.folder / "stranger"))
+    seconds = await suspension.seconds_until_refused(stack, SUSPENDED)
     rejected = rejected_rows(stack)
     verdicts = (
         *_policy_verdicts(found),
@@ -79,6 +83,11 @@ async def gather(stack: Stack, samples: list[Sample], attempts: list[str]) -> Fi
         _blind("the broker's files", in_files),
         _blind("any topic", in_topics),
         *(Verdict(f"refused by the broker: {one.attempt}", one.refused, one.words) for one in tried),
+        Verdict(
+            "refused by the broker within 30 s: an agency that the custodians have just suspended",
+            seconds < suspension.PROMISED_SECONDS,
+            f"{SUSPENDED}, {seconds:.1f} s after its suspension was published",
+        ),
     )
     return Findings(found, stops, rejected, _denied(samples), quarantined, tried, verdicts)
 

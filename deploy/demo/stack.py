@@ -95,6 +95,10 @@ class Stack:
         if hasattr(self, "broker"):
             self.broker.stop()
 
+    def suspend(self, agency: AgencyId) -> None:
+        """The custodians suspend an agency; comes back when that is published."""
+        self.ceremony.suspend(agency, self.broker.bootstrap, self.broker.operator.ca.parent)
+
     def site(self, agency: AgencyId) -> Path:
         """An agency's folder."""
         return self.ceremony.site(agency)

@@ -51,7 +51,7 @@ class CompositeKey(Key):
     def verify_signature(self, signature: Signature, data: bytes) -> None:
         try:
             self.verify_key.verify(DIRECTORY_CONTEXT, data, bytes.fromhex(signature.signature))
-        except (SignatureInvalid, ValueError) as error:
+        except (SignatureInvalid, ValueError, TypeError) as error:  # whatever stands there: text or not
             raise UnverifiedSignatureError("the composite signature does not verify") from error
 
 

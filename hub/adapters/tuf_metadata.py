@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Snapshot, Targets, Timestamp
@@ -12,6 +13,7 @@ from tuf.api.metadata import Root as TufRoot
 
 from hub.errors import ConfigError
 
+_ROOT: Final = re.compile(r"metadata/([0-9]+)\.root\.json", re.ASCII)
 _S = TypeVar("_S", TufRoot, Timestamp, Snapshot, Targets)
 
 
@@ -36,7 +38,7 @@ def read_metadata(raw: bytes | None, kind: type[_S], part: str) -> Metadata[_S]:
 
 def root_versions(paths: Iterable[str]) -> list[int]:
     """The versions of the root that are among ``paths``."""
-    return [int(path.removeprefix("metadata/").partition(".")[0]) for path in paths if path.endswith(".root.json")]
+    return [int(found[1]) for path in paths if (found := _ROOT.fullmatch(path))]
 
 
 def after(now_ms: int, days: int) -> datetime:

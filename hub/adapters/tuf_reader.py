@@ -36,7 +36,14 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 from hub.adapters.directory_files import DirectoryFiles, open_files
 from hub.adapters.files import FileUnreadable, read_file, write_file
 from hub.adapters.tuf_keys import verify_keys
-from hub.adapters.tuf_roles import agency_role, agreement_role, check_lists, target_path
+from hub.adapters.tuf_roles import (
+    SignedRoleMalformed,
+    agency_role,
+    agreement_role,
+    check_lists,
+    check_version,
+    target_path,
+)
 from hub.errors import ConfigError, HubError, InvariantError, RejectedError, UnavailableError
 from hub.model import AgencyId, NameInvalid, parse_agency_id
 from hub.ports import Clock
@@ -57,6 +64,7 @@ from hub.trust.directory import (
 from hub.trust.index import Index, parse_index
 from hub.trust.root import Custodian, Root, RootInvalid
 from hub.trust.signed_json import Strict, encode_json, first_fault, read_strict_json
+from hub.wire.limits import SEQUENCE
 
 INDEX: Final = "index.json"
 SIGNED_AT: Final = "signed_at_ms"
@@ -72,6 +80,7 @@ _LIMITS: Final = UpdaterConfig(
     targets_max_length=16_000_000,
 )
 MAX_ROOT: Final = 1_000_000
+_MISSING: Final = "role.missing"
 
 logging.getLogger("tuf").setLevel(logging.CRITICAL)  # what is refused is raised, and said in our own words
 
@@ -121,13 +130,17 @@ def read_root(signed: TufRoot) -> Root:
         online_ids = signed.roles["timestamp"].keyids
         if not isinstance(names, dict) or set(names) != set(custodian_ids):
             raise ValueError("the custodians' names are not those of the root's keys")
+        if not all(isinstance(name, str) for name in names.values()):
+            raise ValueError("a custodian's name is a text")
         if signed.roles["targets"].keyids != custodian_ids or signed.roles["snapshot"].keyids != online_ids:
             raise ValueError("the custodians sign root and targets, the operator snapshot and timestamp")
         if signed.roles["targets"].threshold != signed.roles["root"].threshold or not signed.consistent_snapshot:
             raise ValueError("root and targets have one threshold, and snapshots are consistent")
+        if signed.roles["snapshot"].threshold != 1 or signed.roles["timestamp"].threshold != 1:
+            raise ValueError("one key of the operator dates the directory")
         return Root(
             parse_agency_id(str(signed.unrecognized_fields.get(HUB_FIELD))),
-            tuple(Custodian(str(names[keyid])[:200], keys[keyid]) for keyid in custodian_ids),
+            tuple(Custodian(names[keyid][:200], keys[keyid]) for keyid in custodian_ids),
             signed.roles["root"].threshold,
             tuple(keys[keyid] for keyid in online_ids),
             signed.version,
@@ -159,21 +172,35 @@ class _Fetcher(FetcherInterface):
         raw = self._files.read(url)
         if raw is None:
             raise DownloadHTTPError(f"there is no {url}", 404)
+        if url.startswith("metadata/"):
+            try:
+                read_strict_json(raw)  # the library reads more loosely (directory 2.1)
+            except ValueError as error:
+                raise DownloadError(f"{url}: {error}") from error
         return iter((raw,))
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One version of the directory, and the metadata that vouches for it."""
+    """One version of the directory, and the metadata that vouches for it.
+
+    ``until_ms`` is when the first of the delegated roles that hold expires: then the same files say something else.
+    """
 
     directory: Directory
     root: Root
     targets: Targets
     snapshot: Snapshot
+    until_ms: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file that it names was there."""
+        return not any(fault.code == _MISSING for fault in self.directory.faults)
 
 
 def read_directory(
-    files: DirectoryFiles, *, root: bytes, now_ms: int, folder: Path | None = None, unchanged: Directory | None = None
+    files: DirectoryFiles, *, root: bytes, now_ms: int, folder: Path | None = None, unchanged: Verified | None = None
 ) -> Verified:
     """Verify the repository in ``files`` from the pinned ``root`` on. ``folder`` keeps the library's own memory.
 
@@ -200,6 +227,8 @@ def read_directory(
     except DownloadHTTPError as error:
         raise DirectoryMissing(f"the directory is not complete: {error}") from error
     except DownloadError as error:
+        if isinstance(error.__cause__, HubError):
+            raise error.__cause__  # noqa: B904 - the library's wrapping of what our own files said
         raise DirectoryMalformed(f"not a directory: {error}") from error
     except OSError as error:
         raise FileUnreadable(f"cannot keep the directory's state: {error.strerror}", file=folder) from error
@@ -220,9 +249,11 @@ class _Reading:
             raise InvariantError("this version of python-tuf keeps its clock elsewhere")
         trusted.reference_time = datetime.fromtimestamp(now_ms / 1000, UTC)  # the process's own clock (docs/adr/0120)
         self._trusted = trusted
+        self._until_ms: list[int] = []
 
-    def read(self, unchanged: Directory | None) -> Verified:
+    def read(self, unchanged: Verified | None) -> Verified:
         self._updater.refresh()
+        self._check_whole()
         self._check_one_snapshot()
         root = read_root(self._trusted.root)
         timestamp, snapshot, targets = self._trusted.timestamp, self._trusted.snapshot, self._trusted.targets
@@ -231,9 +262,9 @@ class _Reading:
         issued_at_ms = _signed_at(timestamp)
         check_times(issued_at_ms, expires_at_ms, version=snapshot.version, now_ms=self._now_ms)
         digest = hashlib.sha256(Metadata(snapshot).signed_bytes).digest()
-        if unchanged is not None and (unchanged.version, unchanged.digest) == (snapshot.version, digest):
-            directory = replace(unchanged, issued_at_ms=issued_at_ms, expires_at_ms=expires_at_ms)
-            return Verified(directory, root, targets, snapshot)
+        if unchanged is not None and self._says_the_same(unchanged, root, digest):
+            directory = replace(unchanged.directory, issued_at_ms=issued_at_ms, expires_at_ms=expires_at_ms)
+            return replace(unchanged, directory=directory)
         index = self._read_index(targets)
         faults: list[DirectoryFault] = []
         agencies = [agency_role(listed.agency) for listed in index.agencies]
@@ -251,7 +282,20 @@ class _Reading:
             {a.slug: found[role] for a, role in zip(index.agreements, agreements, strict=True) if role in found},
             tuple(faults),
         )
-        return Verified(build_directory(parts), root, targets, snapshot)
+        return Verified(build_directory(parts), root, targets, snapshot, min(self._until_ms, default=expires_at_ms))
+
+    def _says_the_same(self, before: Verified, root: Root, digest: bytes) -> bool:
+        same = (before.root, before.directory.digest) == (root, digest)
+        return same and before.complete and self._now_ms < before.until_ms
+
+    def _check_whole(self) -> None:
+        """That the digest covers all that the snapshot names (directory 6.4), and that records can name the version."""
+        snapshot = self._trusted.snapshot
+        if snapshot.version > SEQUENCE:
+            raise DirectoryMalformed("the version is beyond what a record can name", version=snapshot.version)
+        for name, meta in {"snapshot.json": self._trusted.timestamp.snapshot_meta, **snapshot.meta}.items():
+            if meta.length is None or "sha256" not in (meta.hashes or {}):
+                raise DirectoryMalformed("metadata is named without its length and SHA-256", file=name[:80])
 
     def _check_one_snapshot(self) -> None:
         """The library keeps the snapshot that it has while the version is the same: a second one is an alarm."""
@@ -272,6 +316,8 @@ class _Reading:
         return index
 
     def _read_target(self, info: TargetFile) -> bytes:
+        if info.hashes.keys() != {"sha256"}:
+            raise RepositoryError("a target is told by another hash than SHA-256")
         return Path(self._updater.find_cached_target(info) or self._updater.download_target(info)).read_bytes()
 
     def _read_role(self, role: str, faults: list[DirectoryFault]) -> bytes | None:
@@ -280,13 +326,18 @@ class _Reading:
         try:
             info = self._updater.get_targetinfo(path)
             if info is None:
-                raise DirectoryMalformed("the role lists no such target", path=path)
+                raise SignedRoleMalformed("the role lists no such target", path=path)
             payload = self._read_target(info)
-            check_lists(role, cast(Targets, self._trusted[role]), payload)
+            signed = cast(Targets, self._trusted[role])
+            check_lists(role, signed, payload)
+            check_version(role, signed, payload)
         except (RepositoryError, DownloadError, RejectedError) as error:
+            if isinstance(error.__cause__, UnavailableError | ConfigError):
+                raise error.__cause__  # noqa: B904 - the files cannot be read now: that is no fault of the role
             code = error.code if isinstance(error, RejectedError) else _fault_code(error)
             faults.append(DirectoryFault(role, code, str(error)))
             return None
+        self._until_ms.append(int(signed.expires.timestamp() * 1000))
         return payload
 
 
@@ -297,7 +348,7 @@ def _fault_code(error: Exception) -> str:
         case ExpiredMetadataError():
             return "role.expired"
         case DownloadHTTPError():
-            return "role.missing"
+            return _MISSING
         case _:
             return "role.malformed"
 
@@ -320,7 +371,7 @@ def check_delegations(targets: Targets, index: Index) -> None:
         raise DirectoryMalformed("the delegations are not those of the index")
     for name, (keyids, threshold) in wanted.items():
         role = roles[name]
-        if set(role.keyids) != keyids or len(keyids) < threshold or role.threshold != threshold or not role.terminating:
+        if set(role.keyids) != keyids or role.threshold != threshold or not role.terminating:
             raise DirectoryMalformed("a role is not delegated to whom the index says", role=name)
         if role.paths != [target_path(name)]:
             raise DirectoryMalformed("a role is delegated another path than its own", role=name)
@@ -397,7 +448,7 @@ class TufDirectory:
         self._seen = _load_seen(folder / "seen.json")
         self._lock = threading.Lock()
         self._timestamp: bytes | None = None
-        self._directory: Directory | None = None
+        self._verified: Verified | None = None
         self.refused: HubError | None = DirectoryMissing("the directory has not been read yet")
         """Why the repository as it is now is not used; ``None`` where it is."""
 
@@ -406,45 +457,46 @@ class TufDirectory:
 
         Raises ``DirectoryExpired``, :class:`DirectoryMissing`, :class:`DirectoryRefused`, all ``UnavailableError``.
         """
-        directory = self._directory
-        if directory is None:
+        verified = self._verified
+        if verified is None:
             refused = self.refused
             if isinstance(refused, UnavailableError):
                 raise refused
             reason = refused.code if refused is not None else "unknown"
             message = refused.message if refused is not None else "it was not read"
             raise DirectoryRefused(f"the directory is refused: {message}", reason=reason)
-        now_ms = self._clock.now_ms()
+        directory, now_ms = verified.directory, self._clock.now_ms()
         check_times(directory.issued_at_ms, directory.expires_at_ms, version=directory.version, now_ms=now_ms)
         return directory
 
     def refresh(self) -> None:
         """Look at the repository, and use what is new there. Blocks: for a thread. Raises only what is ours to mend:
-        ``FileUnreadable`` where the new version cannot be remembered, ``ConfigError`` of the root."""
+        ``FileUnreadable`` where the new version cannot be remembered, or the files are there and cannot be read."""
         with self._lock, _alone(self._folder):
             try:
                 timestamp = self._files.read("metadata/timestamp.json")
                 if timestamp is not None and timestamp == self._timestamp and self.refused is None:
                     return
-                self._take()
-                self._timestamp = timestamp
-            except (RejectedError, UnavailableError) as error:
+                whole = self._take()
+                self._timestamp = timestamp if whole else None  # what was not there yet is looked for again
+            except (RejectedError, UnavailableError, RootInvalid) as error:
                 self.refused = error
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
         seen = self._seen
         verified = read_directory(
             self._files,
             root=self._root,
             now_ms=self._clock.now_ms(),
             folder=self._folder / "tuf",
-            unchanged=self._directory,
+            unchanged=self._verified,
         )
         directory = verified.directory
         check_succession(directory, version=seen.version, digest=seen.digest, statements=seen.statements)
         self._remember(directory)  # before it is used: a crash between the two must not forget it
-        self._directory = directory
+        self._verified = verified
         self.refused = None
+        return verified.complete
 
     def _remember(self, directory: Directory) -> None:
         statements = {**self._seen.statements, **directory.statement_versions()}

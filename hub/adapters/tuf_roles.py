@@ -149,10 +149,22 @@ def check_lists(role: str, signed: Targets, payload: bytes) -> None:
     found = signed.targets.get(path)
     if len(signed.targets) != 1 or found is None or signed.delegations is not None:
         raise SignedRoleMalformed("the metadata lists something else than its one target", role=role)
+    if found.hashes.keys() != {"sha256"}:
+        raise SignedRoleMalformed("the target is told by another hash than SHA-256", role=role)
     try:
         found.verify_length_and_hashes(payload)
     except RepositoryError as error:
         raise SignedRoleMalformed("the target is not the one that was signed", role=role) from error
+
+
+def check_version(role: str, signed: Targets, payload: bytes) -> None:
+    """That the statement or the agreement is of the version that its role is.
+
+    Raises :class:`SignedRoleMalformed`, ``StatementMalformed``, ``AgreementMalformed``.
+    """
+    said = parse_statement(payload) if role.startswith("agency.") else parse_agreement(payload)
+    if said.version != signed.version:
+        raise SignedRoleMalformed("the target is of another version than its role", role=role)
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
