@@ -170,6 +170,7 @@ class KafkaProducer:
             self._producer = None
         # There is no public way to stop without waiting for ever for what cannot be sent. First the sender, which lets
         # requests on their way end (REQUEST_SECONDS at most), then what it would have tried again, then the rest.
+        await asyncio.sleep(0)  # a sender that has not begun yet could not catch that it is cancelled
         await producer._sender.close()
         producer._message_accumulator.fail_all(kafka.ProducerClosed())
         await producer.stop()

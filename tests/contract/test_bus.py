@@ -51,6 +51,14 @@ async def test_a_record_arrives_as_it_was_sent(bus: Bus) -> None:
     assert got.timestamp_ms > 1_600_000_000_000
 
 
+async def test_a_producer_that_is_stopped_as_soon_as_it_has_started(bus: Bus) -> None:
+    topic = await bus.topic()
+    producer = await bus.producer()
+    await producer.stop()
+    await producer.start()
+    await producer.send(records(topic, [b"value"]))
+
+
 async def test_the_broker_says_when_it_appended_a_record(bus: Bus) -> None:
     topic = await bus.topic()
     said = await (await bus.producer()).send(records(topic, [b"1", b"2"]))
