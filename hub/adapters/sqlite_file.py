@@ -177,7 +177,9 @@ class SqliteFile:
         for name, wanted in self._identity.items():
             if found.get(name) != wanted and not (name == "version" and found.get(name) in older):
                 raise StoreForeign(
-                    f"the store's {name} is not the one that is configured; give each agency a state folder of its own",
+                    "another version of cgi-hub wrote the store: go on with that one, or see docs/guides/upgrade.md"
+                    if name == "version"
+                    else f"the store's {name} is not the one that is configured; each agency has its own state folder",
                     path=str(self._path),
                     found=found.get(name),
                     wanted=wanted,

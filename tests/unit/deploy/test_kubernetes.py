@@ -180,6 +180,9 @@ def test_routers_start_less_often_than_recipients_allow() -> None:
     assert (down["type"], down["value"], scaled["spec"]["minReplicaCount"]) == ("Pods", 1, 2)
     goes_in_a_day = 86_400 / down["periodSeconds"]
     assert goes_in_a_day + scaled["spec"]["maxReplicaCount"] < 50  # half of spec 11.8's 100: restarts count too
+    rules = (ROOT / "deploy/prometheus/rules/recording.yml").read_text("utf-8")
+    assert "record: group:cgi_lag_events:max\n" in rules  # what the query asks for
+    assert scaled["spec"]["triggers"][0]["metadata"]["query"].startswith("sum(group:cgi_lag_events:max{")
     assert f'group="{ROUTER_GROUP}"' in scaled["spec"]["triggers"][0]["metadata"]["query"]
     assert scaled["spec"]["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "router"}
 
