@@ -1,12 +1,14 @@
 """The hub's parts of the subscriptions, read again when their folder changes. docs/adr/0046.
 
 A router asks for every entry; the folder is looked at once a second. A file counts when two looks have found it the
-same, so one that is being written is not read half. Each is for one agency, and so is its fault: a file that is wrong
-gives that agency nothing until it is mended, for nobody can say what it asks for; the others keep what they have.
+same, or when nobody has touched it for a second, so one that is being written is not read half, and what was put there
+while the hub was quiet counts for the first event after it. Each is for one agency, and so is its fault: a file that is
+wrong gives that agency nothing until it is mended, for nobody can say what it asks for; the others keep what they have.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, Protocol
@@ -95,7 +97,7 @@ class WatchedSubscriptions:
         before, self._seen = self._seen, stamps
         for path in sorted(stamps.keys() | self._read.keys() | before.keys()):
             stamp = stamps.get(path)
-            if stamp == self._read.get(path) or stamp != before.get(path):
+            if stamp == self._read.get(path) or (stamp != before.get(path) and not self._has_settled(stamp)):
                 continue  # as it was read, or it changes right now: see the next look
             if stamp is None:
                 del self._read[path]
@@ -104,6 +106,13 @@ class WatchedSubscriptions:
                 self._read = {**self._read, path: stamp}
                 self._take(path)
         self._settle()
+
+    def _has_settled(self, stamp: _Stamp | None) -> bool:
+        """Whether the file, or the folder where it is gone, was last touched more than a second ago."""
+        if stamp is None:
+            folder = self._folder.stat()
+            stamp = (folder.st_mtime_ns, folder.st_ctime_ns)
+        return time.time_ns() - max(stamp[:2]) > _EVERY * 1e9  # by the clock that the file system goes by
 
     def _take(self, path: Path) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,20 @@ def test_a_wrong_file_that_is_taken_away(hub: Hub) -> None:
     assert hub.counts == (1, 0)
 
 
-def test_a_file_that_is_being_written_is_not_read_half(hub: Hub) -> None:
+def test_what_changed_while_the_hub_was_quiet_counts_for_the_first_event_after_it(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.put(JCF, text(JCF, "trace.request"))
+    (hub.folder / "RSS.yaml").unlink()
+    a_while_later = time.time_ns() + 2_000_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: a_while_later)
+    hub.clock.jump(2)
+    assert hub.decide(JCF).allowed
+    assert hub.decide(RSS).code == "subscription.none"
+
+
+def test_a_file_that_is_being_written_is_not_read_half(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 0)  # it was touched just now, always
     half = text(ATF, "trace.request", "trace.result")
     (hub.folder / "ATF.yaml").write_bytes(half[:20])
     hub.clock.jump(1)
