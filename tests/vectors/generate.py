@@ -13,16 +13,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.vectors import ingest_cases, open_cases, scenario, skew_cases, stream_cases
+from tests.vectors import directory_cases, ingest_cases, open_cases, scenario, skew_cases, stream_cases
 from tests.vectors.scenario import Case
 
 HERE = Path(__file__).parent
-AREAS = ("ingest", "open", "stub", "sequence", "skew")
+AREAS = ("ingest", "open", "stub", "sequence", "skew", "directory")
 
 
 def all_cases() -> Iterator[Case]:
     """Every case, in the order of its file's name."""
-    for module in (ingest_cases, open_cases, stream_cases, skew_cases):
+    for module in (ingest_cases, open_cases, stream_cases, skew_cases, directory_cases):
         yield from module.cases()
 
 
@@ -31,8 +31,11 @@ def main(areas: Sequence[str] = AREAS) -> None:
     for area in areas:
         shutil.rmtree(HERE / area, ignore_errors=True)
         (HERE / area).mkdir()
-    if set(areas) - {"sequence"}:
-        (HERE / "shared").mkdir(exist_ok=True)
+    (HERE / "shared").mkdir(exist_ok=True)
+    if "directory" in areas:  # its files rest on the very bytes of the repository that is made with them
+        for name, raw in directory_cases.shared().items():
+            (HERE / "shared" / name).write_bytes(raw)
+    if set(areas) - {"sequence", "directory"}:
         for name, content in scenario.shared().items():
             raw = content if isinstance(content, bytes) else (json.dumps(content, indent=1) + "\n").encode()
             (HERE / "shared" / name).write_bytes(raw)

@@ -10,14 +10,18 @@ import pkgutil
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 import hub.trust
 import hub.wire
+from hub.adapters.directory_files import BundleFiles, DirectoryFiles, parse_bundle
+from hub.adapters.tuf_reader import TufDirectory, parse_root
 from hub.errors import HubError, RejectedError
 from hub.model import AgencyId
 from hub.routing import route_bundle
@@ -33,7 +37,7 @@ from tests.support.listing import parse_listing
 from tests.support.routing import Asking
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-AREAS = ("ingest", "open", "stub", "sequence", "skew")
+AREAS = ("ingest", "open", "stub", "sequence", "skew", "directory")
 FILES = [file for area in AREAS for file in sorted((VECTORS / area).glob("*.json"))]
 Json = dict[str, Any]
 
@@ -43,6 +47,19 @@ def decode(packed: str | list[Json]) -> bytes:
     if isinstance(packed, str):
         return base64.b64decode(packed, validate=True)
     return b"".join(bytes(one["zeros"]) if "zeros" in one else base64.b64decode(one["base64"]) for one in packed)
+
+
+@dataclass(frozen=True)
+class Still:
+    """A clock that stands."""
+
+    ms: int
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic(self) -> float:
+        return self.ms / 1000
 
 
 @cache
@@ -190,12 +207,66 @@ def stamp_of(facts: Json, number: int) -> Stamp:
     )
 
 
+class Swapped:
+    """Files that are other files after a while."""
+
+    def __init__(self) -> None:
+        self.files: DirectoryFiles = BundleFiles({})
+
+    def read(self, path: str) -> bytes | None:
+        return self.files.read(path)
+
+
+def repository(told: str | Json) -> DirectoryFiles:
+    """docs/spec/vectors.md 5.2: a bundle's bytes, or what differs from one in shared/."""
+    if isinstance(told, str):
+        return parse_bundle(decode(told))
+    files = dict(shared_bundle(told["from"]).files)
+    for path in told.get("remove", ()):
+        del files[path]
+    return BundleFiles(files | {path: decode(raw) for path, raw in told.get("replace", {}).items()})
+
+
+@cache
+def shared_bundle(name: str) -> BundleFiles:
+    return parse_bundle((VECTORS / "shared" / name).read_bytes())
+
+
+def run_directory(inputs: Json) -> Json:
+    root = (VECTORS / "shared" / inputs["root"]).read_bytes() if "root" in inputs else decode(inputs["root_bytes"])
+    parse_root(root)
+    files = Swapped()
+    with TemporaryDirectory() as folder:
+        source = TufDirectory(files, root=root, folder=Path(folder), clock=Still(inputs["now_ms"]))
+        for before in inputs.get("before", ()):
+            files.files = repository(before)
+            source.refresh()
+            assert source.refused is None
+        files.files = repository(inputs["repository"])
+        source.refresh()
+    if source.refused is not None:
+        raise source.refused
+    return describe_directory(source.current())
+
+
+def describe_directory(found: Directory) -> Json:
+    return {
+        "hub": found.hub,
+        "version": found.version,
+        "agencies": {entry.agency_id: entry.statement.version for entry in found.all_agencies()},
+        "suspended": [entry.agency_id for entry in found.all_agencies() if not entry.active],
+        "agreements": [agreed.agreement_id for agreed in found.all_agreements],
+        "faults": [[fault.role, fault.code] for fault in found.faults],
+    }
+
+
 RUN: dict[str, Callable[[Json], Json]] = {
     "ingest": run_ingest,
     "open": run_open,
     "stub": run_stub,
     "sequence": run_sequence,
     "route": run_route,
+    "directory": run_directory,
 }
 
 
@@ -223,8 +294,12 @@ NOT_OF_A_RECORD = {
     "recipient.suspended": "the publisher's own refusal, before it seals",
     "kem_key.none": "the publisher's own refusal, before it seals",
 }
-UNAVAILABLE = {"directory.behind", "directory.expired", "directory.not_yet_valid"}
+UNAVAILABLE = {"directory.behind", "directory.expired", "directory.not_yet_valid", "directory.missing"}
 """No refusals, but what a reader meets all the same."""
+OF_A_REPOSITORY = {
+    "directory.bundle_malformed", "root.invalid", "role.malformed", "role.unsigned", "role.expired", "role.missing",
+}  # fmt: skip
+"""What a repository of the directory meets before its content is looked at, whole or role by role."""
 
 
 def _leaves(cls: type[RejectedError]) -> Iterator[type[RejectedError]]:
@@ -240,8 +315,10 @@ def test_every_refusal_has_a_vector() -> None:
             importlib.import_module(module.name)
     codes = {leaf.code for leaf in _leaves(RejectedError) if leaf.__module__.startswith(("hub.wire.", "hub.trust."))}
     assert NOT_OF_A_RECORD.keys() <= codes, "there is no such code any more"
-    wanted = (codes - NOT_OF_A_RECORD.keys()) | UNAVAILABLE
-    have = {json.loads(file.read_text())["expect"] for file in FILES} - {"ok"}
+    wanted = (codes - NOT_OF_A_RECORD.keys()) | UNAVAILABLE | OF_A_REPOSITORY
+    vectors = [json.loads(file.read_text()) for file in FILES]
+    have = {vector["expect"] for vector in vectors} - {"ok"}
+    have |= {code for vector in vectors for _, code in vector.get("result", {}).get("faults", ())}
     assert wanted - have == set(), "no vector ends in these codes"
     assert have - wanted == set(), "vectors end in codes that no record is refused with"
 
