@@ -14,6 +14,7 @@ from typing import Any
 
 from deploy.demo.agencies import AGENCIES
 from deploy.demo.ceremony import Ceremony, exporter_toml, follower_toml, router_toml, write_configurations
+from deploy.demo.console import DemoConsole, prepare_console
 from deploy.demo.monitoring import PROGRAMS, Monitoring, is_installed
 from deploy.demo.service import Service
 from hub.adapters.broker_process import BrokerProcess
@@ -24,8 +25,9 @@ from hub.topics import Declaration, deliver_topic, ingest_topic
 ROOT = Path(__file__).parents[2]
 ROUTERS = ("router-1", "router-2")
 FOLLOWER = "broker"
-EXPORTER = "exporter"
 """The process that keeps the broker in step with the directory."""
+EXPORTER = "exporter"
+CONSOLE = "console"
 _PROGRAMS = frozenset(os.fsencode(name) for name in ("hub", *PROGRAMS))
 
 Say = Callable[[str], None]
@@ -41,6 +43,7 @@ class Stack:
     tls: dict[AgencyId, TlsFiles] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     monitoring: Monitoring | None = None
+    console: DemoConsole | None = None
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
@@ -67,6 +70,7 @@ class Stack:
         if self.detached:
             self._keep_addresses()
             self._start_monitoring()
+            self._start_console(authority)
 
     def _keep_addresses(self) -> None:
         """What is started again by hand takes the address that it has now, where Prometheus looks for it."""
@@ -82,11 +86,23 @@ class Stack:
         self.monitoring = Monitoring(self.folder / "prometheus")
         self.monitoring.start(self.services)
 
+    def _start_console(self, authority: Path) -> None:
+        """The operators' console, on whatever Prometheus there is: without one it says that it knows no rates."""
+        self.say("the operators' console")
+        prometheus = "127.0.0.1:9090" if self.monitoring is None else self.monitoring.addresses["prometheus"]
+        self.console = prepare_console(self.ceremony, self.broker.bootstrap, authority, prometheus)
+        service = self._service(CONSOLE, self.console.state, "console", "run", "--config", str(self.console.config))
+        self.services[CONSOLE] = service
+        service.start()
+        service.wait_ready()
+        if self.monitoring is not None:
+            self.monitoring.show_targets(self.services)
+
     def stop(self) -> None:
         """Stops what was started, the sites first, so that their last words are routed."""
         if self.monitoring is not None:
             self.monitoring.stop()
-        for names in (AGENCIES, ROUTERS, (FOLLOWER, EXPORTER)):
+        for names in (AGENCIES, ROUTERS, (FOLLOWER, EXPORTER, CONSOLE)):
             running = [self.services[name] for name in names if name in self.services]
             for service in running:
                 service.terminate()
@@ -125,6 +141,8 @@ class Stack:
         if self.monitoring is not None:
             described |= {name: f"http://{address}" for name, address in self.monitoring.addresses.items()}
             described["processes"] |= self.monitoring.pids
+        if self.console is not None:
+            described["console"] = self.console.describe()
         path.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
         return path
 

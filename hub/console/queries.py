@@ -8,16 +8,37 @@ from __future__ import annotations
 from typing import Final
 
 
-def _denied(window: str) -> str:
-    # A counter that was not there before the window has no increase: then what it says is the increase.
-    series = 'cgi_events_total{role="router", outcome="denied"}'
-    return f"(increase({series}[{window}]) > 0) or ({series} > 0 unless {series} offset {window})"
+def _grown(outcome: str, window: str) -> str:
+    """How much each counter of the routers has grown in ``window``, for one of minutes.
+
+    A counter is not there before its first event, so its first value is growth too, which Prometheus does not see: it
+    counts where a router was scraped at the window's beginning and had no such counter.
+    """
+    series = _series(outcome)
+    scraped = f'up{{job="cgi-hub", role="router"}} offset {window}'
+    first = f"({series} > 0 unless {series} offset {window}) and on () {scraped}"
+    return f"((increase({series}[{window}]) > 0) or ({first}))"
+
+
+def _grown_in_a_day(outcome: str) -> str:
+    """The same for a day: where Prometheus is younger, since it is there."""
+    series = _series(outcome)
+    return f"((increase({series}[1d]) > 0) or ({series} > 0 unless {series} offset 1d))"
+
+
+def _series(outcome: str) -> str:
+    return f'cgi_events_total{{role="router", outcome="{outcome}"}}'
+
+
+def _a_minute(outcome: str, *labels: str) -> str:
+    by = f" by ({', '.join(labels)})" if labels else ""
+    return f"sum{by} ({_grown(outcome, '5m')}) / 5"
 
 
 QUICK: Final[dict[str, str]] = {
-    "delivered": 'sum by (publisher, recipient) (rate(cgi_events_total{role="router", outcome="delivered"}[5m])) * 60',
-    "routed": 'sum by (publisher) (rate(cgi_events_total{role="router", outcome="routed"}[5m])) * 60',
-    "denied": f"sum by (publisher, recipient, reason) ({_denied('15m')})",
+    "delivered": _a_minute("delivered", "publisher", "recipient"),
+    "routed": _a_minute("routed", "publisher"),
+    "denied": f"sum by (publisher, recipient, reason) ({_grown('denied', '15m')})",
     "age": "histogram_quantile(0.95, sum by (publisher, agency, le) "
     "(rate(cgi_end_to_end_age_seconds_bucket[15m]))) >= 0",
     "hub_age": "histogram_quantile(0.95, sum by (priority, le) (rate(cgi_hub_age_seconds_bucket[15m]))) >= 0",
@@ -41,15 +62,13 @@ QUICK: Final[dict[str, str]] = {
 
 SLOW: Final[dict[str, str]] = {
     "last_routed": "max by (publisher) (max_over_time(cgi_last_event_timestamp_seconds[8d]))",
-    "last_delivered": "max_over_time(timestamp(sum by (publisher, recipient) "
-    '(increase(cgi_events_total{role="router", outcome="delivered"}[2m])) > 0)[1d:1m])',
-    "day_delivered": "sum by (publisher, recipient, event_type) "
-    '(increase(cgi_events_total{role="router", outcome="delivered"}[1d])) > 0',
-    "day_denied": f"sum by (publisher, recipient, event_type, reason) ({_denied('1d')})",
+    "last_delivered": f"max_over_time(timestamp(sum by (publisher, recipient) ({_grown('delivered', '2m')}))[1d:1m])",
+    "day_delivered": f"sum by (publisher, recipient, event_type) ({_grown_in_a_day('delivered')})",
+    "day_denied": f"sum by (publisher, recipient, event_type, reason) ({_grown_in_a_day('denied')})",
 }
 
 COURSES: Final[dict[str, str]] = {
-    "sent": 'sum by (publisher) (rate(cgi_events_total{role="router", outcome="routed"}[5m])) * 60',
-    "got": 'sum by (recipient) (rate(cgi_events_total{role="router", outcome="delivered"}[5m])) * 60',
-    "all": 'sum (rate(cgi_events_total{role="router", outcome="delivered"}[5m])) * 60',
+    "sent": _a_minute("routed", "publisher"),
+    "got": _a_minute("delivered", "recipient"),
+    "all": _a_minute("delivered"),
 }

@@ -145,7 +145,7 @@ VIEWS: Final = (
 
 def held_in(facts: Facts, place: str) -> Held:
     """The record at a place. Raises :class:`PageUnknown`."""
-    held = find_held(facts, place) if re.fullmatch(r"\d{1,10}-\d{1,19}", place, re.ASCII) else None
+    held = find_held(facts, place)
     if held is None:
         raise PageUnknown("there is no such record in quarantine", place=place[:40])
     return held

@@ -65,7 +65,7 @@ def test_two_consoles_have_two_chains() -> None:
     assert faults([one[0], two[0], two[1], one[1]]) == 0
 
 
-@pytest.mark.parametrize("what", ["missing", "changed", "doubled", "forged", "reordered", "garbage"])
+@pytest.mark.parametrize("what", ["missing", "changed", "doubled", "forged", "reordered", "renumbered", "garbage"])
 def test_what_does_not_hold_is_seen(what: str) -> None:
     records = chain(3)
     match what:
@@ -80,6 +80,8 @@ def test_what_does_not_hold_is_seen(what: str) -> None:
             records[2] = encode_entry(forged)
         case "reordered":
             records[0], records[1] = records[1], records[0]
+        case "renumbered":  # in the chain by its hash, and with a number left out
+            records[2] = encode_entry(parse_entry(records[2]).model_copy(update={"number": 4}))
         case "garbage":
             records.insert(1, b"{}")
     trail = read_trail(enumerate(records))

@@ -294,6 +294,7 @@ def test_another_page_cannot_act_in_an_operators_name(shared: Running, headers: 
         ("retry", "seen=-1", "application/x-www-form-urlencoded", 400),
         ("retry", "seen=0&" + "a=b&" * 20, "application/x-www-form-urlencoded", 400),
         ("retry", "seen=0&reason=" + "x" * 20_000, "application/x-www-form-urlencoded", 400),
+        ("retry", "seen=0&more=" + "x" * 20_000, "application/x-www-form-urlencoded", 400),
         ("retry", "\xff\xfe", "application/x-www-form-urlencoded", 400),
         ("retry", '{"seen": 0}', "application/json", 400),
         ("retry", "seen=0", "text/plain", 400),
