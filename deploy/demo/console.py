@@ -28,7 +28,7 @@ from hub.adapters.pki import CONSOLE, Authority
 from hub.model import HUB
 
 ORGANISATION: Final = "Demo operations"
-PEOPLE: Final = {"operator": "Olive Operator", "viewer": "Viola Viewer"}
+PEOPLE: Final = {"operator": "Operations desk", "viewer": "Duty room"}
 P12_PASSWORD: Final = "demo"  # noqa: S105  a browser wants one to import a certificate
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 ORGANISATION = "Hub operations"
-VIEWER, OPERATOR, NOBODY = "Viola Viewer", "Olive Operator", "Norman Nobody"
+VIEWER, OPERATOR, NOBODY = "Duty room", "Operations desk", "Front office"
 
 
 @dataclass(frozen=True)

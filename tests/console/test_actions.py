@@ -17,8 +17,8 @@ from hub.topics import AUDIT, QUARANTINE, RETRY
 from tests.console.stage import Stage
 from tests.support.authority import NOW_MS
 
-OPERATOR = Person("Hub operations", "Olive Operator", "ab" * 32, "operator")
-VIEWER = Person("Hub operations", "Viola Viewer", "cd" * 32, "viewer")
+OPERATOR = Person("Hub operations", "Operations desk", "ab" * 32, "operator")
+VIEWER = Person("Hub operations", "Duty room", "cd" * 32, "viewer")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_discard_and_hand_back_write_nothing_but_the_log(stage: Stage) -> 
         ("quarantine.discarded", "0-1", "sent by mistake"),
         ("quarantine.handed_back", "0-2", ""),
     ]
-    assert {entry.who for entry in entries} == {"Olive Operator (Hub operations)"}
+    assert {entry.who for entry in entries} == {"Operations desk (Hub operations)"}
     await stage.watch.look("audit")
     assert quarantine_page(stage.watch.facts, NOW_MS).undecided == 2
 

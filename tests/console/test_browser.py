@@ -176,7 +176,7 @@ def test_an_operator_retries_discards_and_hands_back(browser: Browser, running: 
         expect(page.locator("main")).to_contain_text("the chain holds")
         assert look.errors == []
     assert [parse_entry(record.value).who for record in broker.records(AUDIT)] == [
-        "Olive Operator (Hub operations)"
+        "Operations desk (Hub operations)"
     ] * 3
 
 

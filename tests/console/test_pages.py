@@ -13,6 +13,7 @@ from hub.console.changes import sum_up, tell_changes
 from hub.console.facts import DirectoryFacts, Facts, Metrics, Reading, Sample
 from hub.console.flows import all_flows, make_flow
 from hub.console.pages import PAGES, Flow
+from hub.console.platform_views import directory_page, health_page
 from hub.console.quarantine import CLAUSES, clause_of, held_page, quarantine_page, read_held, undecided
 from hub.console.standing import NoDirectory
 from hub.console.views import (
@@ -20,9 +21,7 @@ from hub.console.views import (
     agencies_page,
     agency_page,
     agreements_page,
-    directory_page,
     exchange_page,
-    health_page,
     pair_page,
 )
 from hub.metrics import METRICS

@@ -33,7 +33,7 @@ def test_a_person_has_the_role_of_the_file(authority: PeopleAuthority, file: Pat
     people = People(file)
     viewer, operator = people.identify(der(authority, VIEWER)), people.identify(der(authority, OPERATOR))
     assert (viewer.role, operator.role) == ("viewer", "operator")
-    assert operator.subject == "Olive Operator (Hub operations)"
+    assert operator.subject == "Operations desk (Hub operations)"
     operator.check_may_act()
     with pytest.raises(RoleTooLow):
         viewer.check_may_act()

@@ -12,16 +12,14 @@ from rich.console import Console
 from hub.console.audit import AuditTrail
 from hub.console.facts import Facts, Reading
 from hub.console.pages import Page
+from hub.console.platform_views import audit_page, directory_page, health_page
 from hub.console.quarantine import quarantine_page, read_held
 from hub.console.terminal import plain, print_page
 from hub.console.views import (
     agencies_page,
     agency_page,
     agreements_page,
-    audit_page,
-    directory_page,
     exchange_page,
-    health_page,
     pair_page,
 )
 from tests.console.stage import HOSTILE, make_facts, quarantine_records
