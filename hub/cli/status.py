@@ -51,16 +51,16 @@ def cli(page: str, names: tuple[str, ...], config: Path, watch: bool, every: flo
 
 
 def _maker(page: str, names: tuple[str, ...]) -> Callable[[Facts, int], Page]:
-    from hub.console import quarantine, views
+    from hub.console import platform_views, quarantine, views
 
     simple: dict[str, Callable[[Facts, int], Page]] = {
         "exchange": views.exchange_page,
         "agencies": views.agencies_page,
         "agreements": views.agreements_page,
         "quarantine": quarantine.quarantine_page,
-        "directory": views.directory_page,
-        "health": views.health_page,
-        "audit": views.audit_page,
+        "directory": platform_views.directory_page,
+        "health": platform_views.health_page,
+        "audit": platform_views.audit_page,
     }
     if page == "agency":
         return lambda facts, now_ms: views.agency_page(facts, names[0], now_ms)

@@ -31,6 +31,7 @@ from hub.console.language import LANGUAGES, Words, choose_language, load_languag
 from hub.console.openapi import describe_api
 from hub.console.pages import Page
 from hub.console.people import People, Person, PersonUnknown, RoleTooLow
+from hub.console.platform_views import audit_page, directory_page, health_page
 from hub.console.quarantine import find_held, held_page, quarantine_page
 from hub.console.render import LIVE, environment, render_content, render_page
 from hub.console.views import (
@@ -38,10 +39,7 @@ from hub.console.views import (
     agencies_page,
     agency_page,
     agreements_page,
-    audit_page,
-    directory_page,
     exchange_page,
-    health_page,
     pair_page,
 )
 from hub.console.watch import Watch
