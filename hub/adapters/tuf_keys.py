@@ -31,8 +31,8 @@ class CompositeKey(Key):
     @classmethod
     def from_dict(cls, keyid: str, key_dict: dict[str, Any]) -> CompositeKey:
         """Raises ``ValueError`` for another form, and for an id that is not the key's own."""
-        keytype, scheme, keyval = cls._from_dict(key_dict)
-        if (keytype, scheme) != (KEY_TYPE, SCHEME) or key_dict or keyval.keys() != {"public"}:
+        _, _, keyval = cls._from_dict(key_dict)  # the library looked for type and scheme: see register
+        if key_dict or keyval.keys() != {"public"}:
             raise ValueError("not a composite key")
         try:
             key = cls(VerifyKey(from_base64(keyval["public"])))

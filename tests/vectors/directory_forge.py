@@ -11,10 +11,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 from securesystemslib.formats import encode_canonical
 
+from hub.adapters.directory_files import parse_bundle
 from hub.model import AgencyId
 from hub.trust.composite import SigningKey
 from tests.support.authority import DAY_MS, NOW_MS, World, signing_key
@@ -31,18 +33,19 @@ AGREED: Final = "agreement.MOU-1"
 
 @cache
 def world() -> World:
-    """ATF and JCF, and one agreement of theirs; two of three custodians must sign. Published once: version 1."""
+    """ATF and JCF, and one agreement of theirs; two of three custodians must sign."""
     made = World(expires_at_ms=NOW_MS + 30 * DAY_MS)
     made.add_agency("ATF")
     made.add_agency("JCF")
     made.agree("JCF", "ATF", "trace.request", agreement_id="MOU-1")
-    made.publish()
     return made
 
 
+@cache
 def base() -> dict[str, bytes]:
-    """The files of the repository in shared/."""
-    return world().repository.files
+    """The files of the repository in shared/, on whose very bytes the cases rest; made where it is not there."""
+    file = Path(__file__).parent / "shared" / SHARED_REPOSITORY
+    return parse_bundle(file.read_bytes()).files if file.exists() else world().publish().files
 
 
 def mixed(mldsa: str, ed25519: str) -> SigningKey:

@@ -262,6 +262,11 @@ def _root_changes() -> Iterator[Case]:
     says = "so it is where the snapshot is one that was taken before"
     yield case("root-other-hub-later", says, "6.3", "directory.other_hub", later, before=[base()])
 
+    foreign = {"keytype": "ed25519", "scheme": "ed25519", "keyval": {"public": "00" * 32}}
+    between = rooted(lambda root: root["keys"].update({"bb" * 32: foreign}), version=2)
+    files = {**base(), "metadata/2.root.json": between, "metadata/3.root.json": rooted(version=3)}
+    yield case("root-key-kind-between", "root 2 has a key of another kind, root 3 has not", "2.5", MALFORMED, files)
+
     def handed(root: Json) -> None:
         custodial(root, new, signing_key("custodian 4"), signing_key("custodian 5"))
 
