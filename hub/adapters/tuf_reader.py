@@ -259,7 +259,7 @@ class _Reading:
         timestamp, snapshot, targets = self._trusted.timestamp, self._trusted.snapshot, self._trusted.targets
         signed = (self._trusted.root, timestamp, snapshot, targets)
         expires_at_ms = min(int(part.expires.timestamp() * 1000) for part in signed)
-        issued_at_ms = _signed_at(timestamp)
+        issued_at_ms = signed_at(timestamp)
         check_times(issued_at_ms, expires_at_ms, version=snapshot.version, now_ms=self._now_ms)
         digest = hashlib.sha256(Metadata(snapshot).signed_bytes).digest()
         if unchanged is not None and self._says_the_same(unchanged, root, digest):
@@ -393,7 +393,8 @@ def _identities(targets: Targets, index: Index) -> Mapping[AgencyId, VerifyKey]:
     return found
 
 
-def _signed_at(timestamp: Timestamp) -> int:
+def signed_at(timestamp: Timestamp) -> int:
+    """When a timestamp says that it was signed. Raises :class:`DirectoryMalformed`."""
     value = timestamp.unrecognized_fields.get(SIGNED_AT)
     if type(value) is not int or value < 0:
         raise DirectoryMalformed(f"the timestamp does not say {SIGNED_AT}")

@@ -7,9 +7,9 @@ staged is made the current version by hub/adapters/tuf_publish.py.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -18,30 +18,25 @@ from tuf.api.metadata import (
     Delegations,
     Metadata,
     Role,
-    Snapshot,
     TargetFile,
     Targets,
-    Timestamp,
-    VerificationResult,
 )
 from tuf.api.metadata import (
     Root as TufRoot,
 )
 
-from hub.adapters.directory_files import BundleFiles
+from hub.adapters.tuf_contents import RepositoryContents
 from hub.adapters.tuf_keys import CompositeKey, CompositeSigner
-from hub.adapters.tuf_metadata import RepositoryInvalid, after, hashed_path, read_metadata, root_versions
+from hub.adapters.tuf_metadata import RepositoryInvalid, after, read_metadata
 from hub.adapters.tuf_reader import (
     CUSTODIANS_FIELD,
     HUB_FIELD,
     INDEX,
     check_delegations,
-    read_directory,
     read_root,
 )
 from hub.adapters.tuf_roles import (
     SignedRole,
-    SignedRoleUnsigned,
     agency_role,
     agreement_role,
     encode_signed_role,
@@ -50,144 +45,21 @@ from hub.adapters.tuf_roles import (
     read_statement,
     target_path,
 )
+from hub.adapters.tuf_staged import signatures_of
+from hub.errors import RejectedError
 from hub.model import AgencyId
 from hub.trust.composite import SigningKey, VerifyKey
-from hub.trust.directory import Directory, DirectoryFault, DirectoryParts, build_directory
-from hub.trust.index import Index, ListedAgency, ListedAgreement, encode_index, parse_index
+from hub.trust.index import Index, ListedAgency, ListedAgreement, encode_index
 from hub.trust.root import Custodian, Root
 
 ROOT_DAYS: Final = 730
 TARGETS_DAYS: Final = 366
 """How long what the custodians signed holds without a new signature of theirs."""
-_DRAFT_MS: Final = 86_400_000
-"""How long a draft that is shown would hold: it is nobody's directory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lacking:
-    """What a staged part still lacks: how many signatures, and the custodians who could give one."""
-
-    part: str
-    lacking: int
-    signed_by: tuple[str, ...]
-    could_sign: tuple[str, ...]
 
 
 @dataclass(slots=True)
-class Repository:
-    """``files`` are what is published, by path; ``staged`` what is not yet, by name (``root``, ``targets``, ``index``,
-    and the names of delegated roles). All methods that change something stage it, and save nothing."""
-
-    files: dict[str, bytes] = field(default_factory=dict)
-    staged: dict[str, bytes] = field(default_factory=dict)
-
-    # --- what stands ---------------------------------------------------------------------------------------------
-
-    def root(self) -> Metadata[TufRoot]:
-        """The root, staged or else the newest published. Raises :class:`RepositoryInvalid`."""
-        raw = self.staged.get("root") or self._newest("root")
-        return read_metadata(raw, TufRoot, "root")
-
-    def published_root(self) -> Metadata[TufRoot] | None:
-        """The newest published root."""
-        raw = self._newest("root")
-        return None if raw is None else read_metadata(raw, TufRoot, "root")
-
-    def targets(self) -> Metadata[Targets]:
-        """The custodians' targets, staged or else published."""
-        raw = self.staged.get("targets") or self._current("targets")
-        return read_metadata(raw, Targets, "targets")
-
-    def index(self) -> Index:
-        """The index, staged or else published."""
-        raw = self.staged.get("index") or self._target(INDEX, self.targets().signed.targets[INDEX])
-        if raw is None:
-            raise RepositoryInvalid("the repository has no index")
-        return parse_index(raw)
-
-    def role(self, name: str) -> SignedRole | None:
-        """A delegated role's file, staged or else published; ``None`` where there is none."""
-        if name in self.staged:
-            return parse_signed_role(self.staged[name])
-        metadata = self._current(name)
-        if metadata is None:
-            return None
-        signed = read_metadata(metadata, Targets, name).signed
-        payload = self._target(target_path(name), signed.targets[target_path(name)])
-        return None if payload is None else SignedRole(name, metadata, payload)
-
-    def identity(self, agency: AgencyId) -> VerifyKey | None:
-        """The identity key that the custodians list for ``agency``, or are about to."""
-        delegations = self.targets().signed.delegations
-        if delegations is None or delegations.roles is None or agency_role(agency) not in delegations.roles:
-            return None
-        key = delegations.keys[delegations.roles[agency_role(agency)].keyids[0]]
-        return key.verify_key if isinstance(key, CompositeKey) else None
-
-    def published_identity(self, agency: AgencyId) -> VerifyKey | None:
-        """The identity key that the published directory lists for ``agency``."""
-        return None if not self.files else Repository(dict(self.files)).identity(agency)
-
-    def published(self, now_ms: int) -> Directory | None:
-        """The directory as it is published, to be compared with; expired or not. ``None`` where there is none yet."""
-        return Repository(dict(self.files)).draft(now_ms) if self.snapshot_version() else None
-
-    def verify_from(self, root: bytes, now_ms: int) -> Directory:
-        """The published directory as a reader has it who pinned ``root``. Raises what ``read_directory`` raises."""
-        return read_directory(BundleFiles(self.files), root=root, now_ms=now_ms).directory
-
-    def draft(self, now_ms: int) -> Directory:
-        """The directory that what is staged would make, whoever has signed it: to be shown, never to be decided by.
-
-        A role that its keys have not signed is a fault of it. Raises as ``build_directory`` does.
-        """
-        index = self.index()
-        root = read_root(self.root().signed)
-        check_delegations(self.targets().signed, index)
-        identities = {a.agency: key for a in index.agencies if (key := self.identity(a.agency)) is not None}
-        statements = {
-            a.agency: self._signed_payload(agency_role(a.agency), [identities[a.agency]]) for a in index.agencies
-        }
-        agreements = {
-            a.slug: self._signed_payload(agreement_role(a.slug), [identities[party] for party in a.parties])
-            for a in index.agreements
-        }
-        return build_directory(
-            DirectoryParts(
-                root,
-                self.snapshot_version() + (1 if self.staged else 0),
-                now_ms,
-                now_ms + _DRAFT_MS,
-                b"",
-                index,
-                identities,
-                {agency: raw for agency, raw in statements.items() if raw is not None},
-                {slug: raw for slug, raw in agreements.items() if raw is not None},
-                tuple(
-                    DirectoryFault(agreement_role(slug), SignedRoleUnsigned.code, "a party has not signed it")
-                    for slug, raw in agreements.items()
-                    if raw is None
-                ),
-            )
-        )
-
-    def lacking(self) -> tuple[Lacking, ...]:
-        """What is staged and still lacks signatures, part by part (a part that is complete has ``lacking`` 0)."""
-        found = []
-        new = self.root().signed
-        if "root" in self.staged:
-            staged, before = self.root(), self.published_root()
-            result = new.get_root_verification_result(
-                None if before is None else before.signed, staged.signed_bytes, staged.signatures
-            )
-            found.append(_lacking("root", new, result.second))
-            if before is not None:
-                found.append(_lacking("root, by the custodians before", before.signed, result.first))
-        if "targets" in self.staged:
-            targets = self.targets()
-            one = new.get_verification_result("targets", targets.signed_bytes, targets.signatures)
-            found.append(_lacking("targets", new, one))
-        return tuple(found)
+class Repository(RepositoryContents):
+    """A repository that is changed. All methods that change something stage it, and save nothing."""
 
     # --- changes ---------------------------------------------------------------------------------------------------
 
@@ -338,13 +210,29 @@ class Repository:
         """Take back everything that is staged."""
         self.staged.clear()
 
+    def drop_published(self) -> None:
+        """Forget of what is staged what is published already: a crash after publishing leaves it standing twice."""
+        for name, raw in list(self.staged.items()):
+            with suppress(RejectedError, RepositoryInvalid):  # what is damaged stays, for ``discard``
+                if name == "root":
+                    there = self.files.get(f"metadata/{self.root().signed.version}.root.json") == raw
+                elif name == "targets":
+                    there = self._current(name) == raw
+                else:
+                    there = name != "index" and self._current(name) == parse_signed_role(raw).metadata
+                if there:
+                    del self.staged[name]
+        if "targets" not in self.staged:
+            self.staged.pop("index", None)
+
     # --- signing and publishing ------------------------------------------------------------------------------------
 
     def sign(self, key: SigningKey) -> tuple[str, ...]:
         """A custodian's signature on all that is staged and theirs to sign; gives the parts' names.
 
-        Raises :class:`RepositoryInvalid` where nothing is.
+        Raises :class:`RepositoryInvalid` where nothing is, and what :meth:`check_staged` raises.
         """
+        self.check_staged()
         signer, keyid = CompositeSigner(key), key.public.key_id.hex()
         new, before = self.root().signed, self.published_root()
         old_ids = set() if before is None else set(before.signed.roles["root"].keyids)
@@ -366,8 +254,10 @@ class Repository:
     def merge(self, other: Repository) -> int:
         """Take over the signatures that ``other``, a copy, has on the same staged parts; gives how many are new.
 
-        Raises :class:`RepositoryInvalid` where it is no copy of this one.
+        Only a custodian's that verifies counts, whatever stands there in its name. Raises :class:`RepositoryInvalid`
+        where it is no copy of this one.
         """
+        custodians = self._custodians()
         new = 0
         for part in ("root", "targets"):
             if part not in self.staged:
@@ -377,44 +267,14 @@ class Repository:
             mine, theirs = (_read_custodial(part, staged[part]) for staged in (self.staged, other.staged))
             if mine.signed_bytes != theirs.signed_bytes:
                 raise RepositoryInvalid("the other has something else staged: it is no copy of this", part=part)
-            fresh = {keyid: found for keyid, found in theirs.signatures.items() if keyid not in mine.signatures}
-            mine.signatures.update(fresh)
-            new += len(fresh)
+            had = signatures_of(mine, custodians)
+            mine.signatures.clear()
+            mine.signatures.update({**signatures_of(theirs, custodians), **had})
+            new += len(mine.signatures) - len(had)
             self.staged[part] = mine.to_bytes()
         return new
 
     # --- inner -----------------------------------------------------------------------------------------------------
-
-    def _newest(self, role: str) -> bytes | None:
-        versions = root_versions(self.files)
-        return self.files[f"metadata/{max(versions)}.{role}.json"] if versions else None
-
-    def snapshot(self) -> Snapshot | None:
-        raw = self.files.get("metadata/timestamp.json")
-        if raw is None:
-            return None
-        version = read_metadata(raw, Timestamp, "timestamp").signed.snapshot_meta.version
-        return read_metadata(self.files.get(f"metadata/{version}.snapshot.json"), Snapshot, "snapshot").signed
-
-    def snapshot_version(self) -> int:
-        snapshot = self.snapshot()
-        return 0 if snapshot is None else snapshot.version
-
-    def _published_version(self, role: str) -> int:
-        snapshot = self.snapshot()
-        meta = None if snapshot is None else snapshot.meta.get(f"{role}.json")
-        return 0 if meta is None else meta.version
-
-    def _current(self, role: str) -> bytes | None:
-        version = self._published_version(role)
-        return self.files.get(f"metadata/{version}.{role}.json") if version else None
-
-    def _target(self, path: str, info: TargetFile) -> bytes | None:
-        return self.files.get(hashed_path(path, info.hashes["sha256"]))
-
-    def _signed_payload(self, name: str, keys: Sequence[VerifyKey]) -> bytes | None:
-        role = self.role(name)
-        return None if role is None or len(role.signed_by(keys)) != len(keys) else role.payload
 
     def _known_identity(self, agency: AgencyId) -> VerifyKey:
         identity = self.identity(agency)
@@ -482,34 +342,6 @@ class Repository:
         for keyid in list(delegations.roles[name].keyids):
             targets.revoke_key(keyid, name)
         del delegations.roles[name]
-
-    def staged_files(self) -> dict[str, bytes]:
-        """What is staged, under the names that it is published by."""
-        found: dict[str, bytes] = {}
-        for name, raw in self.staged.items():
-            if name == "root":
-                found[f"metadata/{self.root().signed.version}.root.json"] = raw
-            elif name == "targets":
-                found[f"metadata/{self.targets().signed.version}.targets.json"] = raw
-            elif name == "index":
-                found[hashed_path(INDEX, _digest(raw))] = raw
-            else:
-                role = parse_signed_role(raw)
-                found[f"metadata/{role.version}.{name}.json"] = role.metadata
-                found[hashed_path(role.path, _digest(role.payload))] = role.payload
-        return found
-
-
-def _lacking(part: str, root: TufRoot, result: VerificationResult) -> Lacking:
-    named = {custodian.key.key_id.hex(): custodian.name for custodian in read_root(root).custodians}
-    signed = tuple(name for keyid, name in named.items() if keyid in result.signed)
-    return Lacking(
-        part, result.missing, signed, tuple(name for keyid, name in named.items() if keyid in result.unsigned)
-    )
-
-
-def _digest(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
 
 
 def _read_custodial(part: str, raw: bytes) -> Metadata[TufRoot] | Metadata[Targets]:

@@ -67,7 +67,7 @@ def show_command(directory: Path, root_file: Path, at_least: int, agreement: str
         return
     from rich.console import Console
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     names = ", ".join(custodian.name for custodian in verified.root.custodians)
     console.print(f"{_line(found)}; expires {_day(found.expires_at_ms)}")
     console.print(f"root {verified.root.version}: {verified.root.threshold} of {names} sign; read out by phone:")
@@ -99,10 +99,11 @@ def diff_command(before: Path, after: Path, root_file: Path, as_json: bool) -> N
         raise click.exceptions.Exit(1)
 
 
-def print_changes(changes: Iterable[DirectoryChange]) -> None:
-    """One line each."""
+def print_changes(changes: Iterable[DirectoryChange], *, err: bool = False) -> None:
+    """One line each, whatever stands in the texts."""
     for change in changes:
-        click.echo(f"  {change.kind} {change.subject}: {change.text}")
+        text = "".join(c if c.isprintable() else "?" for c in f"{change.kind} {change.subject}: {change.text}")
+        click.echo(f"  {text}", err=err)
 
 
 def _load(place: Path, root: Path, at_least: int) -> Verified:
@@ -192,10 +193,11 @@ def _agreement_text(row: dict[str, Any]) -> dict[str, Any]:
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", show_lines=False)
     for column in rows[0] if rows else ():
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("\n".join(cell) if isinstance(cell, list) else str(cell) for cell in row.values()))
+        table.add_row(*(Text("\n".join(cell) if isinstance(cell, list) else str(cell)) for cell in row.values()))
     return table
