@@ -191,6 +191,30 @@ class World:
         self.version += 1
         return keys.kem
 
+    def drop_kem_key(self, name: str) -> None:
+        """The agency's oldest KEM key is listed no more, as after `hub agency shred`."""
+        keys = self.keys[AgencyId(name)]
+        del keys.kem_entries[0], keys.kem_all[0]
+        keys.statement_version += 1
+        self.version += 1
+
+    def rekey(self, name: str) -> None:
+        """A new identity key; with it the agency signs its statement, and its agreements, again."""
+        keys = self.keys[AgencyId(name)]
+        keys.identity = signing_key(f"{name} identity after v{self.version}")
+        keys.statement_version += 1
+        self.version += 1
+
+    def replace_custodian(self, lost: int) -> SigningKey:
+        """Stage a root in which a new custodian stands for number ``lost``, signed by all but that one."""
+        new = signing_key(f"custodian for {lost} after v{self.version}")
+        self.custodians = tuple(new if i == lost else key for i, key in enumerate(self.custodians))
+        self.repository.change_root(now_ms=self.now_ms, custodians=self.root.custodians)
+        for custodian in self.custodians:
+            self.repository.sign(custodian)
+        self.version += 1
+        return new
+
     def statement(self, agency: AgencyId) -> KeyStatement:
         """What the agency says of its keys now."""
         keys = self.keys[agency]

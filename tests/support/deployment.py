@@ -5,6 +5,7 @@ What runs in them is the command ``hub``, as an operator and an agency would run
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -15,8 +16,10 @@ from pathlib import Path
 import httpx
 
 from hub.adapters.files import write_file
+from hub.adapters.kafka_directory import publish_files
 from hub.adapters.key_files import write_key
 from hub.model import HUB, AgencyId
+from hub.trust.kem import KemPrivateKey
 from hub.trust.keys import KeyUse
 from tests.support.authority import World
 from tests.support.broker import Broker
@@ -32,6 +35,8 @@ class Deployment:
     broker: Broker
     world: World
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    on_kafka: bool = False
+    """The directory is published on its topic, and no file of it is shared."""
 
     def __post_init__(self) -> None:
         self.broker.add_agencies(agency for agency in self.world.keys if agency != HUB)
@@ -41,7 +46,16 @@ class Deployment:
 
     def publish_directory(self) -> None:
         """Sign the world as it is now, for everyone to read."""
-        write_file(self.folder / "directory.json", self.world.snapshot())
+        if self.on_kafka:
+            files = self.world.publish().files
+            asyncio.run(publish_files(self.broker.bootstrap, self.broker.operator, files))
+        else:
+            write_file(self.directory, self.world.snapshot())
+
+    @property
+    def directory(self) -> Path:
+        """The directory that everybody reads who has none of its own."""
+        return self.folder / "directory.json"
 
     def subscribe(self, agency: str, types: Iterable[str]) -> Path:
         """The hub's part of a subscription, which is also the agency's own: by type alone."""
@@ -73,6 +87,25 @@ class Deployment:
             + f'[keys]\nsigning = "signing.key"\nkem = "kem"\n{tables}\n'
         )
         return path
+
+    def add_kem_key(self, agency: AgencyId, name: str, key: KemPrivateKey) -> None:
+        """One more private KEM key in the agency's folder."""
+        write_key(self.folder / agency / "kem" / f"{name}.key", KeyUse.KEM, key.seed)
+
+    def own_directory(self, config: Path) -> Path:
+        """The process of ``config`` gets a directory file of its own, as the shared one is now; gives its path."""
+        own = config.parent / "own-directory.json"
+        write_file(own, self.directory.read_bytes())
+        config.write_text(config.read_text().replace('"../directory.json"', '"own-directory.json"'))
+        return own
+
+    def another_reader(self, agency: AgencyId, name: str) -> Path:
+        """A configuration of one more site of ``agency``: it reads everything, from the start, into ``name``.jsonl."""
+        config = self.folder / agency / f"{name}.toml"
+        text = (self.folder / agency / "site.toml").read_text()
+        text = text.replace('state = "state"', f'state = "{name}"').replace('"received.jsonl"', f'"{name}.jsonl"')
+        config.write_text(f'{text}\n[subscriber]\ngroup = "{name}"\n')
+        return config
 
     def start(self, *arguments: object) -> subprocess.Popen[bytes]:
         """``hub`` with these arguments; its log goes to ``<n>.log`` in the deployment's folder."""
@@ -107,7 +140,8 @@ class Deployment:
         tls = self.broker.client_files(agency)
         return (
             f'[kafka]\nbootstrap = "{self.broker.bootstrap}"\nca = "{tls.ca}"\ncertificate = "{tls.certificate}"\n'
-            f'key = "{tls.key}"\n[directory]\npath = "../directory.json"\nroot = "../root.json"\n'
+            f'key = "{tls.key}"\n[directory]\nroot = "../root.json"\n'
+            + ("" if self.on_kafka else 'path = "../directory.json"\n')
         )
 
 
