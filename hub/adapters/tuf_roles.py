@@ -224,8 +224,9 @@ def _add_signature(role: SignedRole, key: SigningKey) -> SignedRole:
 
 def _read(raw: bytes) -> Metadata[Targets]:
     try:
+        read_strict_json(raw)  # what readers would refuse (directory 2.3) is not carried to them
         metadata = Metadata[Targets].from_bytes(raw)
-    except RepositoryError as error:
+    except (RepositoryError, ValueError) as error:
         raise SignedRoleMalformed(f"not the metadata of a role: {error}") from error
     if not isinstance(metadata.signed, Targets):
         raise SignedRoleMalformed("the metadata of another kind of role", found=metadata.signed.type)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from hub.adapters.directory_files import encode_bundle
 from tests.vectors import (
     directory_agreement_cases,
+    directory_join_cases,
     directory_key_cases,
     directory_role_cases,
     directory_verify_cases,
@@ -26,3 +27,4 @@ def cases() -> Iterator[Case]:
     yield case("ok", "two of three custodians, both agencies and the operator have signed", "6.2", "ok", base())
     for module in (directory_key_cases, directory_role_cases, directory_verify_cases, directory_agreement_cases):
         yield from module.cases()
+    yield from directory_join_cases.cases()

@@ -21,7 +21,10 @@ import pytest
 import hub.trust
 import hub.wire
 from hub.adapters.directory_files import BundleFiles, DirectoryFiles, parse_bundle
+from hub.adapters.enrolment import parse_enrolment, parse_reply
+from hub.adapters.fingerprint import fingerprint_words, root_id
 from hub.adapters.tuf_reader import TufDirectory, parse_root
+from hub.adapters.tuf_roles import parse_signed_role
 from hub.errors import HubError, RejectedError
 from hub.model import AgencyId
 from hub.routing import route_bundle
@@ -260,6 +263,29 @@ def describe_directory(found: Directory) -> Json:
     }
 
 
+def run_enrolment(inputs: Json) -> Json:
+    found = parse_enrolment(decode(inputs["file"]))
+    return {"hub": found.hub, "agency": found.agency}
+
+
+def run_reply(inputs: Json) -> Json:
+    found = parse_reply(decode(inputs["file"]))
+    return {"hub": found.hub, "agency": found.agency, "root": base64.b64encode(found.root).decode()}
+
+
+def run_signed_role(inputs: Json) -> Json:
+    found = parse_signed_role(decode(inputs["file"]))
+    return {"role": found.role, "version": found.version, "signed_by": sorted(found.key_ids)}
+
+
+def run_words(inputs: Json) -> Json:
+    if "root" in inputs:
+        said = root_id(parse_root((VECTORS / "shared" / inputs["root"]).read_bytes()))
+    else:
+        said = bytes.fromhex(inputs["key_id"])
+    return {"id": said.hex(), "words": " ".join(fingerprint_words(said, inputs["language"]))}
+
+
 RUN: dict[str, Callable[[Json], Json]] = {
     "ingest": run_ingest,
     "open": run_open,
@@ -267,6 +293,10 @@ RUN: dict[str, Callable[[Json], Json]] = {
     "sequence": run_sequence,
     "route": run_route,
     "directory": run_directory,
+    "enrolment": run_enrolment,
+    "reply": run_reply,
+    "signed_role": run_signed_role,
+    "words": run_words,
 }
 
 
@@ -298,6 +328,7 @@ UNAVAILABLE = {"directory.behind", "directory.expired", "directory.not_yet_valid
 """No refusals, but what a reader meets all the same."""
 OF_A_REPOSITORY = {
     "directory.bundle_malformed", "root.invalid", "role.malformed", "role.unsigned", "role.expired", "role.missing",
+    "enrolment.malformed",
 }  # fmt: skip
 """What a repository of the directory meets before its content is looked at, whole or role by role."""
 
