@@ -2,7 +2,7 @@
 
 A setting that is unknown, missing or of a wrong form is a :class:`hub.errors.ConfigError` that names the file and the
 key, and for a mistyped key what was probably meant. Secrets are paths of files, never values. A relative path is
-relative to the configuration file. docs/guides/operate.md shows a whole file of each kind.
+relative to the configuration file. docs/guides/operate.md has all of them, rendered from here.
 """
 
 from __future__ import annotations
@@ -104,9 +104,13 @@ class KafkaSettings(Strict):
     """``[kafka]``: where the broker is, and the PEM files of the mutual TLS with it."""
 
     bootstrap: Servers
+    """One or several of its nodes."""
     ca: ExistingFile
+    """The operator's CA."""
     certificate: ExistingFile
+    """Names who this is."""
     key: ExistingFile
+    """Its private key."""
     passphrase_file: AnyPath | None = None
     """Where ``key`` is encrypted. By default that of [keys]."""
 
@@ -123,16 +127,19 @@ class KeyAccessSettings(Strict):
 
 
 class SiteKeys(KeyAccessSettings):
-    """``[keys]`` of a site. ``signing`` to publish, ``kem`` (the folder of all KEM keys, old ones too) to receive."""
+    """``[keys]`` of a site."""
 
     signing: ExistingFile | None = None
+    """To publish."""
     kem: ExistingFolder | None = None
+    """To receive: the folder of all KEM keys, old ones too. It is looked at again and again."""
 
 
 class RouterKeys(KeyAccessSettings):
-    """``[keys]`` of a router: the hub signs what it says."""
+    """``[keys]`` of a router."""
 
     signing: ExistingFile
+    """The hub signs what it says: its notices."""
 
 
 class DirectorySettings(Strict):
@@ -140,8 +147,11 @@ class DirectorySettings(Strict):
     server that has the folder), or neither: the topic ``hub.directory``."""
 
     root: ExistingFile
+    """The pinned root. Who pinned the first one follows all that come after it."""
     path: AnyPath | None = None
+    """The repository's folder, or all of it in one file."""
     url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    """A web server that has the folder. With neither ``path`` nor ``url``: the topic ``hub.directory``."""
 
     @model_validator(mode="after")
     def _one_place(self) -> DirectorySettings:
@@ -154,8 +164,9 @@ class MetricsSettings(Strict):
     """``[metrics]``: where /metrics, /livez and /readyz are served. The chosen address stands in ``address_file``."""
 
     listen: Address = "127.0.0.1:0"
+    """Plain HTTP: for the operator's network alone. Port 0: a free one."""
     address_file: AnyPath | None = None
-    """By default ``metrics.address`` in the state folder."""
+    """Where the address that it took stands; by default ``metrics.address`` in the state folder."""
     stale_after: Seconds = 30.0
     """Without progress for so long, /readyz says no."""
 
@@ -164,13 +175,16 @@ class LogSettings(Strict):
     """``[log]``: to standard error, for people or one JSON object a line."""
 
     form: Literal["text", "json"] = "text"
+    """For people, or one JSON object a line."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """Nothing below it is said."""
 
 
 class TracesSettings(Strict):
-    """``[traces]``: spans over OTLP/HTTP, to where OpenTelemetry's own variables say (``cgi-hub[traces]``)."""
+    """``[traces]``: needs the extra ``cgi-hub[traces]``."""
 
     on: bool = False
+    """Spans over OTLP/HTTP, to where OpenTelemetry's own variables say (docs/guides/logs.md)."""
 
 
 class ConnectorTable(BaseModel):
@@ -179,6 +193,7 @@ class ConnectorTable(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     kind: Name
+    """Which connector; its own keys stand beside it."""
     name: Name | None = None
     """In metrics and logs, and the name of its state. By default the kind; it must be unique in the file."""
 
@@ -234,13 +249,18 @@ class SiteSettings(Settings):
     """A site: what one agency runs. It publishes where it has sources, and receives where it has sinks."""
 
     agency: Agency
+    """Whose site it is."""
     hub: Agency = HUB
+    """The hub's own agency."""
     state: AnyPath
+    """Outbox, inbox, positions of the sources, the newest directory: one process, one folder."""
     kafka: KafkaSettings
     keys: SiteKeys
     directory: DirectorySettings
     release: ExistingFile | None = None
+    """What it gives to whom; needed with a [[source]]."""
     subscription: ExistingFile | None = None
+    """What it asks for, content included; needed with a [[sink]]."""
     publisher: PublisherSettings = PublisherSettings()
     subscriber: SubscriberSettings = SubscriberSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -271,8 +291,11 @@ class RoutingSettings(Strict):
     max_records: Annotated[int, Field(ge=1, le=10_000)] = 200
     """Records of one step: what is in memory is twice this, at most 900 kB each."""
     poll_wait: Seconds = 0.5
+    """Seconds that it waits for records."""
     retry_first: Seconds = 0.2
+    """Seconds until it first tries again what is outside and away..."""
     retry_most: Seconds = 10.0
+    """... and the most, after doubling."""
     session: Annotated[float, Field(ge=6, le=300)] = 10.0
     """Seconds after which the broker gives a dead router's partitions to the others."""
     heartbeat: Seconds = 5.0
@@ -285,11 +308,14 @@ class RouterSettings(Settings):
     """A router. Several share one consumer group; each has a state folder of its own."""
 
     agency: Agency = HUB
+    """The hub's own agency."""
     state: AnyPath
+    """Its notices' outbox, and the newest directory: every router has a folder of its own."""
     kafka: KafkaSettings
     keys: RouterKeys
     directory: DirectorySettings
     subscriptions: ExistingFolder
+    """A file ``<AGENCY>.yaml`` for each agency: the hub's part, labels alone."""
     router: RoutingSettings = RoutingSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
@@ -300,7 +326,9 @@ class ExporterSettings(Settings):
     """The exporter of the broker's figures. One is enough; a second one says the same."""
 
     agency: Agency = HUB
+    """The hub's own agency."""
     state: AnyPath
+    """For its address alone."""
     kafka: KafkaSettings
     interval: Annotated[float, Field(ge=0.1, le=3600)] = 15.0
     """Seconds between two looks at the broker."""
@@ -312,24 +340,31 @@ class PrometheusSettings(Strict):
     """``[prometheus]`` of a console: where its HTTP API is."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+    """Its HTTP API."""
 
 
 class ConsoleTls(Strict):
     """``[tls]`` of a console: its own certificate and key, and the CA of the people who may connect."""
 
     certificate: ExistingFile
+    """The console's own, for the name by which browsers know it."""
     key: ExistingFile
+    """Its private key."""
     people_ca: ExistingFile
+    """The CA of the people who may connect."""
 
 
 class ConsoleSettings(Settings):
     """The operators' console, and ``hub status``, which shows the same in a terminal."""
 
     agency: Agency = HUB
+    """The hub's own agency."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "console"
     """In the audit log: each console has a chain, a name and a state folder of its own."""
     state: AnyPath
+    """The newest directory, and where its chain of the audit log ends."""
     listen: Address = "127.0.0.1:8443"
+    """Where browsers come, over mutual TLS."""
     origins: tuple[Annotated[str, Field(pattern=r"^https://[^\s/]+$")], ...] = ()
     """How browsers name it, where that is not ``https://`` and ``listen``: only such a page may act."""
     people: ExistingFile
@@ -350,7 +385,9 @@ class BrokerSettings(Settings):
     """The follower that keeps a cluster in step with the directory. ``[kafka]`` has the operator's files."""
 
     agency: Agency = HUB
+    """The hub's own agency."""
     state: AnyPath
+    """The newest directory."""
     kafka: KafkaSettings
     directory: DirectorySettings
     topics: ExistingFolder | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from hub.adapters.agency_folder import CA, STATEMENT, TLS_CERTIFICATE, AgencyFolder
 from hub.adapters.files import read_file
@@ -17,6 +18,9 @@ from hub.errors import ConfigError
 from hub.trust.agency_state import DAY_MS, OwnKey, Slot, Stage, destroyable, retained_until_ms
 from hub.trust.directory import Directory
 from hub.trust.keys import describe_key
+
+DIRECTORY_DAYS: Final = 10
+"""The operator dates the directory every day, for 14: less than this says that nobody does it any more."""
 
 
 class Standing(str, Enum):
@@ -60,11 +64,12 @@ class Examination:
         """Everything, the keys first."""
         return [*self._keys(), *self._statement(), *self._certificates(), *self._files(), *self._listings()]
 
-    def _ending(self, what: str, ends_ms: int, text: str = "") -> Item:
+    def _ending(self, what: str, ends_ms: int, text: str = "", *, warn_days: int | None = None) -> Item:
+        soon = self.warn_days if warn_days is None else warn_days
         if ends_ms <= self.now_ms:
             standing = Standing.OVER
         else:
-            standing = Standing.SOON if ends_ms - self.now_ms < self.warn_days * DAY_MS else Standing.OK
+            standing = Standing.SOON if ends_ms - self.now_ms < soon * DAY_MS else Standing.OK
         return Item(what, standing, text, ends_ms)
 
     def _keys(self) -> Iterator[Item]:
@@ -149,7 +154,8 @@ class Examination:
         directory, state = self.directory, self.agency.state
         if directory is None:
             return
-        yield self._ending("directory", directory.expires_at_ms, f"version {directory.version}")
+        soon = min(self.warn_days, DIRECTORY_DAYS)
+        yield self._ending("directory", directory.expires_at_ms, f"version {directory.version}", warn_days=soon)
         entry = directory.agency(state.agency)
         if entry is None:
             yield Item("listing", Standing.WRONG, f"the directory does not list {state.agency}, or not its keys")

@@ -75,6 +75,12 @@ async def read_files(bootstrap: str, tls: TlsFiles) -> dict[str, bytes]:
     return files
 
 
+async def fetch_topic(bootstrap: str, tls: TlsFiles, mirror: FolderFiles) -> None:
+    """Bring ``mirror`` once to what stands on the topic now. Raises as :func:`read_files`, and ``FileUnreadable``."""
+    for path, value in (await read_files(bootstrap, tls)).items():
+        await asyncio.to_thread(_take, mirror, path.encode(), value)
+
+
 async def mirror_topic(
     bootstrap: str, tls: TlsFiles, mirror: FolderFiles, changed: Callable[[], Awaitable[None]]
 ) -> NoReturn:

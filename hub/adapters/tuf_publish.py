@@ -69,6 +69,16 @@ def publish(repository: Repository, online: SigningKey, *, now_ms: int, days: in
     return Published(verified, written, dropped)
 
 
+def date_again(repository: Repository, online: SigningKey, *, now_ms: int, days: int = TIMESTAMP_DAYS) -> Published:
+    """Date the published version anew; what is staged, signed or not, goes on waiting. Raises as :func:`publish`."""
+    if not repository.files:
+        raise RepositoryInvalid("nothing is published yet")
+    published = Repository(dict(repository.files))
+    done = publish(published, online, now_ms=now_ms, days=days)
+    repository.files = published.files
+    return done
+
+
 def _next_snapshot(repository: Repository, files: Mapping[str, bytes], now_ms: int) -> Snapshot | None:
     """The snapshot of ``files`` after the published one, or ``None`` where nothing changed and it still holds."""
     before = repository.snapshot()

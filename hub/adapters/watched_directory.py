@@ -6,10 +6,10 @@ import asyncio
 from typing import Final, NoReturn
 
 from hub.adapters.directory_files import Mirror
-from hub.adapters.kafka_directory import mirror_topic
+from hub.adapters.kafka_directory import fetch_topic, mirror_topic
 from hub.adapters.tls import TlsFiles
 from hub.adapters.tuf_reader import TufDirectory
-from hub.errors import HubError, UnavailableError
+from hub.errors import BusUnavailable, HubError, UnavailableError
 from hub.log_words import say
 from hub.trust.directory import Directory
 
@@ -17,6 +17,8 @@ LOOK_SECONDS: Final = 1.0
 """How often a folder or a web server is looked at. A look that finds the same timestamp costs nothing else."""
 REFUSED_SECONDS: Final = 5.0
 """The same while what is there is refused: each look then verifies all of it again."""
+FETCH_SECONDS: Final = 10.0
+"""How long a command waits for the topic, before it goes on with what is here."""
 
 
 class WatchedDirectory:
@@ -55,6 +57,19 @@ class WatchedDirectory:
     def refresh(self) -> None:
         """As :meth:`TufDirectory.refresh`: for the start of a process, and for a thread."""
         self._inner.refresh()
+
+    async def fetch(self, seconds: float = FETCH_SECONDS) -> None:
+        """Once what its topic has now, where it is on one: for a command, which cannot wait to be told.
+
+        Raises ``BusUnavailable``, ``BusNotAuthorized``, ``BusTopicUnknown``, ``TlsFileInvalid``, ``FileUnreadable``.
+        """
+        if self._topic is not None:
+            try:
+                async with asyncio.timeout(seconds):
+                    await fetch_topic(*self._topic)
+            except TimeoutError as error:
+                raise BusUnavailable("the directory's topic cannot be read now", seconds=seconds) from error
+        await self._look()
 
     async def follow(self) -> NoReturn:
         """Keep it new until cancelled. Raises ``ConfigError`` where our own files cannot be used any more."""

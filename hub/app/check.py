@@ -1,7 +1,8 @@
-"""A look at a site before it starts, and at a stub that it was given. Nothing here needs the broker."""
+"""A look at a site before it starts, and at a stub that it was given. The broker is asked for the directory alone."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,9 @@ from hub.adapters.found_connectors import build_sink, build_source, connector_co
 from hub.adapters.key_files import load_kem_keys, load_signing_key
 from hub.adapters.standing import KeyKind, own_key_end_ms
 from hub.app.keys import key_access, tls_files
-from hub.app.process import start_process
+from hub.app.process import Process, start_process
 from hub.app.site import source_context
-from hub.errors import ConfigError
+from hub.errors import ConfigError, UnavailableError
 from hub.policy.agreement import decide_agreement
 from hub.policy.decide import ReleasePolicy
 from hub.policy.release import load_release
@@ -39,14 +40,14 @@ class Checked:
 
 
 def check_site(settings: SiteSettings) -> Iterator[Checked]:
-    """Everything of a site that can be checked without the broker, one by one.
+    """Everything of a site that can be checked before it runs, one by one.
 
-    Raises ``ConfigError`` at the first fault, ``UnavailableError`` where there is no valid directory.
+    Raises ``ConfigError`` at the first fault, ``UnavailableError`` where no valid directory can be had.
     """
     process = start_process(settings, "site")
     tls_files(settings.kafka).check()
     yield Checked("certificate", f"{settings.kafka.certificate} and its key")
-    directory = process.directory.current()
+    directory = _directory(process)
     agencies = [entry.agency_id for entry in directory.all_agencies()]
     yield Checked("directory", f"version {directory.version}, {len(agencies)} agencies")
     now_ms = process.clock.now_ms()
@@ -68,6 +69,18 @@ def check_site(settings: SiteSettings) -> Iterator[Checked]:
     for sink in settings.sink:
         build_sink(sink, connector_context(settings, sink, "sink", catalog=process.catalog, observer=process.progress))
         yield Checked("sink", sink.label)
+
+
+def _directory(process: Process) -> Directory:
+    """The newest that can be had; without an answer of the broker what is here, if it holds."""
+    try:
+        asyncio.run(process.directory.fetch())
+    except UnavailableError as error:
+        try:
+            return process.directory.current()
+        except UnavailableError:
+            raise error from None
+    return process.directory.current()
 
 
 def _listed(settings: SiteSettings, directory: Directory, kind: KeyKind, key_id: bytes, now_ms: int) -> str:

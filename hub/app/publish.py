@@ -12,6 +12,7 @@ from hub.adapters.found_connectors import RunningSource, SourceTotals, build_sou
 from hub.app.process import LOOK_SECONDS, served, start_process
 from hub.app.site import load_publisher_key, make_publisher, run_source, source_context
 from hub.client.publisher import Publisher
+from hub.errors import UnavailableError
 from hub.settings import ConnectorTable, SiteSettings
 
 
@@ -44,6 +45,8 @@ async def publish_file(
     """
     signing = load_publisher_key(settings)
     process = start_process(settings, "publish")
+    with suppress(UnavailableError):  # the newest directory decides, where it can be had now
+        await process.directory.fetch()
     # Without a position from before: the whole file is looked at, and what was published before is counted as such.
     context = replace(source_context(process, settings, source), state=settings.state / "publish")
     shutil.rmtree(context.state, ignore_errors=True)

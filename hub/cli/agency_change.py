@@ -118,10 +118,10 @@ def _explain_rotation(agency: AgencyFolder, state: AgencyState, slot: Slot, revo
 def _next_step(folder: Path, slot: Slot) -> str:
     match slot:
         case Slot.KEM:
-            return f"next: send {folder / folders.STATEMENT} to the custodians"
+            return f"next: send {folder / folders.STATEMENT} to the operator, who publishes it"
         case Slot.SIGNING:
             return (
-                f"next: send {folder / folders.STATEMENT} to the custodians; when the directory lists it:\n"
+                f"next: send {folder / folders.STATEMENT} to the operator; when the directory lists it:\n"
                 f"  hub agency rotate signing {folder} --finish, and restart the site"
             )
         case Slot.IDENTITY:
@@ -254,7 +254,7 @@ def add_site(
     if as_json:
         click.echo(json.dumps(told_of(agency) | {"did": agency.done, "send": folders.STATEMENT}))
     else:
-        click.echo("\n".join([*agency.done, f"next: send {folder / folders.STATEMENT} to the custodians"]))
+        click.echo("\n".join([*agency.done, f"next: send {folder / folders.STATEMENT} to the operator"]))
 
 
 def _change_site(

@@ -72,6 +72,6 @@ def _print_status(found: Examination, items: list[Item]) -> None:
     colours = {"ok": "green", "note": "cyan", "soon": "yellow", "over": "red", "wrong": "red"}
     for item in items:
         days, standing = item.days(found.now_ms), item.standing.value
-        ends = "" if item.ends_ms is None else day_text(item.ends_ms)
+        ends = "" if item.ends_ms is None else day_text(item.ends_ms - 1)
         table.add_row(item.what, "" if days is None else str(days), ends, f"[{colours[standing]}]{standing}", item.text)
     Console().print(table)

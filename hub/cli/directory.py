@@ -23,7 +23,7 @@ from hub.adapters.key_files import KeyAccess, load_signing_key, load_verify_key
 from hub.adapters.passphrase import passphrase_source
 from hub.adapters.repository_files import load_repository, save_repository
 from hub.adapters.tuf_metadata import RepositoryInvalid
-from hub.adapters.tuf_publish import TIMESTAMP_DAYS, publish
+from hub.adapters.tuf_publish import TIMESTAMP_DAYS, date_again, publish
 from hub.adapters.tuf_reader import read_root
 from hub.adapters.tuf_repository import ROOT_DAYS, TARGETS_DAYS, Repository
 from hub.adapters.tuf_roles import MAX_ROLE_FILE, parse_signed_role
@@ -366,6 +366,7 @@ def withdraw_agreement(repository: Path, slug: str, yes: bool, as_json: bool) ->
 )
 @click.option("--bootstrap", help="host:port of Kafka: the topic hub.directory then gets it too.")
 @click.option("--tls", type=_FOLDER, help="The operator's folder: ca.pem, tls.pem, tls.key.")
+@click.option("--date-only", is_flag=True, help="Date what is published; what is staged waits: for the daily timer.")
 @click.option(
     "--end-agreements", is_flag=True, help="Publish although agreements hold no more that a rekeyed agency must sign."
 )
@@ -378,6 +379,7 @@ def publish_command(
     days: int,
     bootstrap: str | None,
     tls: Path | None,
+    date_only: bool,
     end_agreements: bool,
     passphrase_file: Path | None,
     yes: bool,
@@ -385,17 +387,18 @@ def publish_command(
 ) -> None:
     """Make what is staged the current version; without anything staged, date the current one anew.
 
-    Run it daily: a directory that nobody dates expires, and publishing stops everywhere.
+    Run it daily, with --date-only: a directory that nobody dates expires, and publishing stops everywhere.
     """
     if (bootstrap is None) != (tls is None):
         raise click.UsageError("--bootstrap and --tls go together")
     loaded = load_repository(repository)
-    if loaded.staged:
+    if loaded.staged and not date_only:
         _check_agreements(loaded, end_agreements)
         if not as_json:
             _print_staged(loaded)
         ask("Publish this?", yes=yes)
-    published = publish(loaded, _private(key, KeyUse.ONLINE, passphrase_file), now_ms=_now(), days=days)
+    make = date_again if date_only else publish
+    published = make(loaded, _private(key, KeyUse.ONLINE, passphrase_file), now_ms=_now(), days=days)
     save_repository(loaded, repository)
     sent = None
     if bootstrap is not None and tls is not None:
@@ -416,7 +419,8 @@ def publish_command(
         click.echo(json.dumps(told))
         return
     topic = "" if sent is None else f"; {sent} records to hub.directory"
-    click.echo(f"directory {directory.version} is published, {len(published.written)} files{topic}")
+    did = "dated anew" if date_only else "published"
+    click.echo(f"directory {directory.version} is {did}, {len(published.written)} files{topic}")
 
 
 @cli.command()

@@ -45,7 +45,10 @@ def run(config: Path) -> None:
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(config: Path, as_json: bool) -> None:
-    """Check everything that can be checked without the broker: files, keys, directory, rules, connectors."""
+    """Check everything that can be checked before the site runs: files, keys, directory, rules, connectors.
+
+    The broker is asked for the directory alone, where it is on its topic; without an answer, what is here counts.
+    """
     from hub.app.check import check_site
     from hub.settings import load_site
 

@@ -18,6 +18,7 @@ import connectors
 import hub
 from hub import log_words, metrics, spans
 from hub.errors import ConfigError, HubError, InvariantError, RejectedError, UnavailableError
+from tests.support.settings_table import render_settings
 
 ROOT = Path(__file__).parents[2]
 ERRORS = ROOT / "docs/spec/errors.md"
@@ -34,6 +35,7 @@ BRANCHES: dict[type[HubError], str] = {
 }
 
 PARTS: dict[str, Callable[[], str]] = {
+    "settings": render_settings,
     "metrics": metrics.render_table,
     "labels": metrics.render_labels,
     "log words": log_words.render_table,

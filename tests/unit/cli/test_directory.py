@@ -196,6 +196,26 @@ class TestPublishing:
         told = ok("directory publish repo --key online.key --days 3 --json").json
         assert (told["version"], told["written"]) == (1, ["metadata/timestamp.json"])
 
+    def test_the_daily_date_while_custodians_are_asked(self) -> None:
+        """What waits for signatures must not let the published directory expire, nor be published by the timer."""
+        ok("directory suspend-agency repo JCF --yes")
+        staged = hub("directory status repo --json").json["staged"]
+        assert hub("directory publish repo --key online.key --yes").code == 2
+        told = ok("directory publish repo --key online.key --days 3 --date-only --json").json
+        assert (told["version"], told["written"]) == (1, ["metadata/timestamp.json"])
+        assert hub("directory status repo --json").json["staged"] == staged
+        ok("directory sign repo --key c1.key --key c2.key --yes")
+        told = ok("directory publish repo --key online.key --date-only --json").json
+        assert told["version"] == 1, "signed, and still for a person to publish"
+        ok("directory publish repo --key online.key --yes")
+        shown = ok("directory show repo --root root.json --json").json
+        assert (shown["version"], {a["agency"]: a["state"] for a in shown["agencies"]}["JCF"]) == (2, "suspended")
+
+    def test_nothing_is_dated_before_the_first_version(self) -> None:
+        ok("directory init new --threshold 1 --custodian c1=c1.pub --online online.pub")
+        ran = hub("directory publish new --key online.key --date-only")
+        assert (ran.code, "nothing is published yet" in ran.err) == (2, True)
+
     def test_another_key_dates_nothing(self) -> None:
         ran = hub("directory publish repo --key other.key")
         assert (ran.code, "online" in ran.err) == (2, True)
