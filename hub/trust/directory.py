@@ -63,7 +63,7 @@ class DirectoryRolledBack(RejectedError):
 
 
 class DirectoryEquivocation(RejectedError):
-    """Two different directories under one version number: the custodians signed both. An alarm."""
+    """Two different directories under one version number: the online key signed both. An alarm."""
 
     code = "directory.equivocation"
 
