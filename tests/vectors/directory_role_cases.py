@@ -193,6 +193,9 @@ def _delegations() -> Iterator[Case]:
         "agreement-not-terminating", "MOU-1's role is not terminating", "5.2", _of(AGREED, terminating=False)
     )
     succinct = {"keyids": [atf], "threshold": 1, "bit_length": 1, "name_prefix": "agency"}
+    alone = {"keys": {atf: key_of(world().keys[ATF].identity)}, "succinct_roles": succinct}
+    nobody = Forged().index(put(agencies=[], agreements=[]), put(delegations=alone))
+    yield case("delegation-succinct-alone", "a succinct role, and nobody listed", "5.2", MALFORMED, nobody.done())
     yield delegated(
         "succinct", "a succinct role", "5.2", lambda said: (said.pop("roles"), said.update(succinct_roles=succinct))
     )
