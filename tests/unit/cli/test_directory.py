@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from hub.adapters.repository_files import load_repository
+from hub.adapters.repository_files import alone_in, load_repository, save_repository
 from tests.support.command import Ran, hub
 
 AGREEMENT = """\
@@ -284,3 +285,61 @@ class TestReading:
         assert ran.code == 1
         told = [(change["kind"], change["subject"]) for change in ran.json["changes"]]
         assert told == [("key", "JCF"), ("agreement", "ATF-JCF")]
+
+
+class TestShown:
+    """What a custodian is shown before it signs."""
+
+    def test_without_a_root_all_that_is_signed_is_shown(self) -> None:
+        """Whoever carries the file could have put an agency among those that are said to be published."""
+        ok("directory suspend-agency repo ATF --yes")
+        ran = ok("directory sign repo --key c1.key --yes")
+        assert "agency JCF: joins" in ran.out
+        assert "without --root" in ran.err
+
+    def test_with_a_root_the_changes_are(self) -> None:
+        ok("directory suspend-agency repo ATF --yes")
+        ran = ok("directory sign repo --key c1.key --root root.json --yes")
+        assert "ATF: is suspended" in ran.out
+        assert "JCF" not in ran.out
+        assert "targets 2: holds to" in ran.out
+        assert "compared with directory 1, dated" in ran.err
+
+    def test_nothing_follows_from_a_root_where_nothing_is_published(self) -> None:
+        ok("directory init other --threshold 1 --custodian c1=c1.pub --online other.pub")
+        ran = hub("directory sign other --key c1.key --root root.json --yes")
+        assert (ran.code, "nothing is published" in ran.err) == (2, True)
+
+    def test_an_expired_directory_can_be_signed_for_longer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = time.time()
+        with monkeypatch.context() as later:
+            later.setattr(time, "time", lambda: now + 30 * 86_400)
+            ok("directory renew repo --yes")
+            ran = ok("directory sign repo --key c1.key --key c2.key --root root.json --yes")
+            assert "warning: the directory has expired" in ran.err
+            ok("directory publish repo --key online.key --yes")
+            ok("directory verify repo --root root.json")
+
+    def test_one_command_at_a_time(self) -> None:
+        with alone_in(Path("repo")):
+            for line in ("suspend-agency repo ATF --yes", "publish repo --key online.key --yes", "discard repo --yes"):
+                ran = hub(f"directory {line}")
+                assert (ran.code, "repository.in_use" in ran.err) == (3, True)
+
+    def test_what_is_damaged_can_be_taken_back(self) -> None:
+        ok("directory suspend-agency repo ATF --yes")
+        repository = load_repository(Path("repo"))
+        repository.staged["index"] = repository.staged["index"].replace(b"false", b"true")
+        save_repository(repository, Path("repo"))
+        assert hub("directory status repo").code == 2
+        ran = ok("directory discard repo --yes")
+        assert "warning: what is staged cannot be shown" in ran.err
+        ok("directory status repo")
+
+    def test_names_with_marks_of_a_terminal(self) -> None:
+        ok("agency init RSS --agency RSS --name 'a [/b] [red]c' --unsafe-no-passphrase")
+        ok("agency enrol RSS")
+        ok("directory add-agency repo RSS/enrolment.json --yes")
+        ok("directory sign repo --key c1.key --key c2.key --yes")
+        ok("directory publish repo --key online.key --yes")
+        assert "[red]c" in ok("directory show repo --root root.json").out.replace("\n", "")
