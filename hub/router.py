@@ -152,6 +152,8 @@ class Router:
         self._far_off = False
         self._generation = -1
         self._started = False
+        self._ahead = False
+        """Records may have been read that were not committed, and the consumer has not gone back to them yet."""
         self._lag = LagWatch(clock, observer)
         self._bundles = 0
         self._refused = 0
@@ -191,6 +193,8 @@ class Router:
             try:
                 if not self._started:
                     await self._start()
+                if self._ahead:
+                    await self._seek()
                 await self.step()
                 delay = self._limits.retry_first
             except BusRebalanced as error:
@@ -406,14 +410,19 @@ class Router:
             self._generation = generation
 
     async def _go_back(self) -> None:
-        """To what was committed; where that is not possible now, the next step fails and comes back here."""
+        """To what was committed; where that is not possible now, nothing is read until it was."""
         self._holds.clear()
         if not self._started:
             return
+        self._ahead = True
         try:
-            await self._consumer.seek_to_committed()
+            await self._seek()
         except UnavailableError as error:
             self._count_unavailable("poll", error)
+
+    async def _seek(self) -> None:
+        await self._consumer.seek_to_committed()
+        self._ahead = False
 
     # --- traces ------------------------------------------------------------------------------------------------------
 

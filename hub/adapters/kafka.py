@@ -319,12 +319,17 @@ class KafkaConsumer:
         consumer = self._running()
         consumer.resume(*consumer.paused())
         async with _translated(self._bootstrap), asyncio.timeout(REQUEST_SECONDS):
-            for partition in consumer.assignment():
-                committed = await consumer.committed(partition)
-                if committed is None:
-                    await consumer.seek_to_beginning(partition)
+            # All at once: each return to a start waits for the fetcher's next round, and a router has many partitions.
+            partitions = list(consumer.assignment())
+            offsets = await asyncio.gather(*(consumer.committed(partition) for partition in partitions))
+            never = []
+            for partition, offset in zip(partitions, offsets, strict=True):
+                if offset is None:
+                    never.append(partition)
                 else:
-                    consumer.seek(partition, committed)
+                    consumer.seek(partition, offset)
+            if never and not await consumer.seek_to_beginning(*never):
+                raise TimeoutError
 
     async def hold(self, positions: Mapping[Position, int]) -> None:
         consumer = self._running()

@@ -172,6 +172,15 @@ async def test_seek_to_committed_reads_everything_later_again(bus: Bus, committe
     assert [record.offset for record in again] == [0, 1, 2][committed or 0 :]
 
 
+async def test_seek_to_committed_of_many_partitions_where_nothing_was_committed(bus: Bus) -> None:
+    topic = await bus.topic(partitions=90)  # as a router of 30 quiet agencies has
+    await (await bus.producer()).send(records(topic, [b"a"]))
+    consumer = await bus.consumer(topics=[topic])
+    assert [record.value for record in await read(consumer, 1)] == [b"a"]
+    await consumer.seek_to_committed()
+    assert [record.value for record in await read(consumer, 1)] == [b"a"]
+
+
 async def test_members_of_a_group_share_the_partitions(bus: Bus) -> None:
     topic, group = await bus.topic(partitions=2), bus.group()
     first = await bus.consumer(topics=[topic], group=group)

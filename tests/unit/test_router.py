@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -316,6 +317,40 @@ async def test_a_failed_send_is_done_again_from_what_was_committed(bench: Bench,
     bench.broker.fail_sends(2)  # the heartbeat's, and a delivery's
     await run_until(router, lambda: bench.committed() == 8)
     assert list(dict.fromkeys(bench.numbers("ATF"))) == [1, 2, 3, 4, 5, 6, 7, 8]  # some twice: receivers drop them
+
+
+async def test_nothing_is_read_before_it_has_gone_back_to_what_was_committed(
+    bench: Bench, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(world, "JCF")
+    await bench.publish("JCF", *(site.seal(["ATF"]) for _ in range(4)))
+    router = bench.router(limits=RouterLimits(max_records=2, poll_wait=0.01, retry_first=0.01, heartbeat=60))
+    go_back, tries = router._consumer.seek_to_committed, [0]
+
+    async def is_too_slow_twice() -> None:
+        tries[0] += 1
+        if tries[0] <= 2:
+            raise BusUnavailable("no answer in time")
+        await go_back()
+
+    monkeypatch.setattr(router._consumer, "seek_to_committed", is_too_slow_twice)
+    monkeypatch.setattr(router, "_settle", fail_once(router._settle))
+    await run_until(router, lambda: bench.committed() == 4)
+    assert bench.numbers("ATF") == [1, 2, 3, 4]
+    assert tries == [3]
+
+
+def fail_once(settle: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    """What a step read is not delivered the first time."""
+    failed: list[object] = []
+
+    async def settled(batch: Any) -> None:
+        if not failed:
+            failed.append(batch)
+            raise BusUnavailable("no answer")
+        await settle(batch)
+
+    return settled
 
 
 async def test_no_directory_nothing_moves(bench: Bench, world: World) -> None:
