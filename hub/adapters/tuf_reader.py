@@ -74,7 +74,6 @@ CUSTODIANS_FIELD: Final = "custodians"
 """The custodians' names by key id: our field in the root's metadata."""
 
 _LIMITS: Final = UpdaterConfig(
-    max_delegations=8_192,
     root_max_length=1_000_000,
     snapshot_max_length=4_000_000,
     targets_max_length=16_000_000,
