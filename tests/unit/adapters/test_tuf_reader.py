@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,14 @@ from hub.adapters.files import FileUnreadable
 from hub.adapters.tuf_keys import CompositeSigner
 from hub.adapters.tuf_metadata import RepositoryInvalid, root_versions
 from hub.adapters.tuf_reader import TufDirectory, read_directory
-from hub.adapters.tuf_roles import SignedRole, SignedRoleMalformed, encode_signed_role, parse_signed_role
+from hub.adapters.tuf_roles import (
+    SignedRole,
+    SignedRoleMalformed,
+    encode_signed_role,
+    parse_signed_role,
+    read_agreement,
+    read_statement,
+)
 from hub.errors import HubError
 from hub.trust.agreement import AgreementMalformed, encode_agreement, parse_agreement
 from hub.trust.directory import DirectoryMalformed
@@ -216,6 +224,12 @@ class TestTheCustodiansSide:
         metadata.sign(CompositeSigner(world.keys[ATF].identity))
         with pytest.raises(SignedRoleMalformed, match="SHA-256"):
             parse_signed_role(encode_signed_role(SignedRole(role.role, metadata.to_bytes(), role.payload)))
+
+    @pytest.mark.parametrize(("role", "read"), [("agency.ATF", read_statement), (AGREED, read_agreement)])
+    def test_a_role_of_another_version_than_its_target(self, role: str, read: Callable[[SignedRole], object]) -> None:
+        forged = Forged().json_target(role, lambda said: said.update(version=2))
+        with pytest.raises(SignedRoleMalformed, match="or version"):
+            read(SignedRole(role, forged.files[forged.name(role)], forged.payload(role)))
 
 
 def _base64(raw: bytes) -> str:
