@@ -223,7 +223,8 @@ def applied_by(plan: Plan, *, at_ms: int) -> Applied:
 def acl_key(acl: Acl) -> AclKey:
     """An ACL as the cluster holds it."""
     pattern = "PREFIXED" if acl.prefixed else "LITERAL"
-    return (f"User:{acl.principal}", "*", acl.operation, "ALLOW", acl.resource, pattern, acl.name)
+    resource = "BROKER" if acl.resource == "CLUSTER" else acl.resource  # as librdkafka calls it
+    return (f"User:{acl.principal}", "*", acl.operation, "ALLOW", resource, pattern, acl.name)
 
 
 def quota_key(quota: Quota) -> QuotaKey:

@@ -43,6 +43,8 @@ _PLACE: Final = "{agency}"
 _QUOTAS_FILE: Final = "quotas.yaml"
 SUPER_USER: Final = "operator"
 """May do everything (``super.users``), and so stands in no permission."""
+EXPORTER: Final = "exporter"
+"""Looks at the whole cluster for Prometheus, and can neither read nor change anything of it."""
 
 
 class TopicsInvalid(ConfigError):
@@ -103,13 +105,22 @@ class Acl:
     """One permission: ``principal`` may do ``operation`` on the topic or group, or on all whose names begin so."""
 
     principal: str
-    operation: Literal["READ", "WRITE", "DESCRIBE"]
-    resource: Literal["TOPIC", "GROUP"]
+    operation: Literal["READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"]
+    resource: Literal["TOPIC", "GROUP", "CLUSTER"]
     name: str
     prefixed: bool = False
 
     def __str__(self) -> str:
         return f"{self.principal} may {self.operation} {self.resource} {self.name}{'*' if self.prefixed else ''}"
+
+
+_EXPORTER_ACLS: Final = (
+    Acl(EXPORTER, "DESCRIBE", "CLUSTER", "kafka-cluster"),  # its controllers, its disks, the names of all groups
+    Acl(EXPORTER, "DESCRIBE", "GROUP", "*"),  # members, and what they have committed
+    Acl(EXPORTER, "DESCRIBE", "TOPIC", "*"),  # partitions, offsets, times of offsets; no record
+    Acl(EXPORTER, "DESCRIBE_CONFIGS", "TOPIC", "*"),  # for how long records are kept
+)
+"""The exporter's, whole: no topic's file could say them, for they are about everything."""
 
 
 QuotaName = Literal["producer_byte_rate", "consumer_byte_rate"]
@@ -285,6 +296,7 @@ class Declaration:
                     for principal in file.principals(party, owner, members)
                     for acl in _permissions(party, principal, name)
                 }
+                | set(_EXPORTER_ACLS)
             )
         )
 

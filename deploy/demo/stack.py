@@ -20,13 +20,12 @@ from deploy.demo.service import Service
 from hub.adapters.broker_process import BrokerProcess
 from hub.adapters.tls import TlsFiles
 from hub.model import HUB, AgencyId
-from hub.topics import Declaration, deliver_topic, ingest_topic
+from hub.topics import EXPORTER, Declaration, deliver_topic, ingest_topic
 
 ROOT = Path(__file__).parents[2]
 ROUTERS = ("router-1", "router-2")
 FOLLOWER = "broker"
 """The process that keeps the broker in step with the directory."""
-EXPORTER = "exporter"
 CONSOLE = "console"
 _PROGRAMS = frozenset(os.fsencode(name) for name in ("hub", *PROGRAMS))
 
@@ -153,7 +152,8 @@ class Stack:
             config = router_toml(self.ceremony, name, self.broker.bootstrap, self.tls[HUB])
             yield self._service(name, self.site(HUB) / name, "router", "run", "--config", str(config))
         if self.detached:
-            config = exporter_toml(self.ceremony, self.broker.bootstrap, self.broker.operator)
+            tls = self.broker.authority.issue_client(EXPORTER, self.folder / "operator" / "exporter-tls")
+            config = exporter_toml(self.ceremony, self.broker.bootstrap, tls)
             yield self._service(EXPORTER, config.parent / "exporter", "exporter", "run", "--config", str(config))
         for agency in AGENCIES:
             folder = self.site(agency)

@@ -72,7 +72,7 @@ class Figures:
 
 
 class KafkaFigures:
-    """Looks at one cluster, again and again; ``tls`` are the operator's files. Raises ``TlsFileInvalid``."""
+    """Looks at one cluster, again and again; ``tls`` are the exporter's files. Raises ``TlsFileInvalid``."""
 
     def __init__(self, bootstrap: str, tls: TlsFiles, clock: Clock) -> None:
         tls.check()

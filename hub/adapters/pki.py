@@ -4,8 +4,8 @@ A certificate's subject is ``O=<agency>, CN=<agency>`` or, for one of its sites,
 broker maps it to the principal ``User:<agency>`` only where organisation and name agree (``PRINCIPAL_RULE``), and
 refuses every other subject. The organisation comes first in the subject, so that an agency's own CA is held to its
 organisation by an X.509 name constraint (RFC 5280 4.2.1.10, docs/adr/0083). The operator's principal is ``operator``,
-which can never be an agency's code, because those are upper case; so with ``console``, the operators' console, which
-may do no more than schemas/topics says. Why: docs/adr/0021, docs/adr/0102.
+which can never be an agency's code, because those are upper case; so with ``console``, the operators' console, and
+``exporter``, which may do no more than hub/topics.py says. Why: docs/adr/0021, docs/adr/0102.
 
 What a request (PKCS #10) says about its subject, its names and its uses counts nothing: the caller says whose it is.
 """
@@ -31,6 +31,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hub.adapters.tls import TlsFileInvalid, TlsFiles, load_certificate
 from hub.errors import ConfigError, RejectedError
 from hub.model import NameInvalid, parse_agency_id
+from hub.topics import EXPORTER
 
 OPERATOR: Final = "operator"
 """The principal that runs the broker: the only super user. Nodes are its sites: ``operator.node-1``."""
@@ -38,7 +39,10 @@ OPERATOR: Final = "operator"
 CONSOLE: Final = "console"
 """The principal of the operators' console (hub/console)."""
 
-PRINCIPAL_RULE: Final = r"RULE:^CN=([A-Z][A-Z0-9-]{1,31}|operator|console)([.][a-z0-9-]{1,32})?,O=\1$/$1/"
+OWN: Final = (OPERATOR, CONSOLE, EXPORTER)
+"""The principals that are no agency's."""
+
+PRINCIPAL_RULE: Final = r"RULE:^CN=([A-Z][A-Z0-9-]{1,31}|operator|console|exporter)([.][a-z0-9-]{1,32})?,O=\1$/$1/"
 """Kafka's ``ssl.principal.mapping.rules``: with no DEFAULT after it, a subject of another form is refused."""
 
 AUTHORITY_LIFETIME: Final = timedelta(days=3650)
@@ -134,7 +138,7 @@ class Authority:
     ) -> bytes:
         """A client's certificate for the key in ``request`` (PKCS #10 in PEM), with its chain, in PEM.
 
-        The subject is ``principal`` (an agency's code, ``operator`` or ``console``) and ``site``, whatever the request
+        The subject is ``principal`` (an agency's code or one of :data:`OWN`) and ``site``, whatever the request
         asks for. Nothing is written. Raises :class:`RequestInvalid`, :class:`CertificateNameInvalid`.
         """
         subject = _client_subject(principal, site)
@@ -306,7 +310,7 @@ def _agency(code: str) -> str:
 
 
 def _client_subject(principal: str, site: str | None) -> x509.Name:
-    return _subject(principal if principal in (OPERATOR, CONSOLE) else _agency(principal), site)
+    return _subject(principal if principal in OWN else _agency(principal), site)
 
 
 def _subject(organisation: str, site: str | None) -> x509.Name:

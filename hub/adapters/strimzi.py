@@ -21,7 +21,7 @@ from hub.topics import SUPER_USER, Acl
 API_VERSION: Final = "kafka.strimzi.io/v1"
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
-_OPERATIONS: Final = {"READ": "Read", "WRITE": "Write", "DESCRIBE": "Describe"}
+_OPERATIONS: Final = {"READ": "Read", "WRITE": "Write", "DESCRIBE": "Describe", "DESCRIBE_CONFIGS": "DescribeConfigs"}
 _QUOTAS: Final = {"producer_byte_rate": "producerByteRate", "consumer_byte_rate": "consumerByteRate"}
 
 
@@ -102,7 +102,9 @@ def _user(principal: str, wanted: Wanted) -> dict[str, Any]:
             "type": "simple",
             "acls": [
                 {
-                    "resource": {
+                    "resource": {"type": "cluster"}  # it has no name there
+                    if resource == "CLUSTER"
+                    else {
                         "type": resource.lower(),
                         "name": name,
                         "patternType": "prefix" if prefixed else "literal",

@@ -21,9 +21,9 @@ from hub.adapters.broker_process import BrokerNotUp, BrokerProcess
 from hub.adapters.files import read_file, write_file
 from hub.adapters.kafka_admin import KafkaAdmin
 from hub.adapters.pki import (
-    CONSOLE,
     MAX_REQUEST_BYTES,
     OPERATOR,
+    OWN,
     Authority,
     CertificateNameInvalid,
     make_authority_request,
@@ -277,7 +277,7 @@ def _listed_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _check_listed(principal: str, directory: Path | None, root: Path | None) -> None:
     """Where a directory is given, an agency must be in it and active; the operator's own names need not."""
-    if directory is None or principal in (OPERATOR, CONSOLE):
+    if directory is None or principal in OWN:
         return
     entry = read_directory(directory, root).entries.get(AgencyId(principal))
     if entry is None or not entry.active:
@@ -306,7 +306,7 @@ def issue_command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Issue a certificate for an agency's clients (or `operator`, `console`).
+    """Issue a certificate for an agency's clients (or `operator`, `console`, `exporter`).
 
     With --request the key stays where it was made: the request is checked (its own signature, the key's kind and size)
     and signed under the name given here, whatever name it asks for. Without, a key is made too. With --directory only

@@ -25,11 +25,13 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from hub.adapters.clock import SystemClock
 from hub.adapters.kafka import KafkaConsumer, KafkaProducer
+from hub.adapters.kafka_figures import KafkaFigures
 from hub.adapters.tls import TlsFiles
 from hub.errors import BusNotAuthorized
 from hub.ports import IncomingRecord, OutgoingRecord
-from hub.topics import DIRECTORY, INGEST_PATTERN, ROUTER_GROUP
+from hub.topics import DIRECTORY, EXPORTER, INGEST_PATTERN, ROUTER_GROUP
 from tests.support.broker import Broker, running_broker
 
 pytestmark = pytest.mark.broker
@@ -125,6 +127,8 @@ async def test_the_hub_writes(broker: Broker, topic: str) -> None:
         ("JCF-X", "ingest.JCF"),
         ("HUB", "ingest.JCF"),
         ("NOBODY", "ingest.JCF"),
+        ("exporter", "ingest.JCF"),
+        ("exporter", "hub.directory"),
     ],
 )
 async def test_nobody_else_writes(broker: Broker, principal: str, topic: str) -> None:
@@ -142,6 +146,7 @@ async def test_nobody_else_writes(broker: Broker, principal: str, topic: str) ->
         ("JCF", "hub.heartbeat", "JCF.desk"),
         ("JCF", "__consumer_offsets", "JCF.desk"),
         ("JCF-X", "deliver.JCF", "JCF-X.desk"),
+        *(("exporter", topic, "ATF.desk") for topic in ("deliver.ATF", "ingest.JCF", "hub.quarantine")),
         ("HUB", "deliver.JCF", ROUTER_GROUP),
         ("HUB", "hub.quarantine", ROUTER_GROUP),
         # its own topic, but as a member of a group that is not its own
@@ -244,6 +249,41 @@ REFUSED = {
 @pytest.mark.parametrize("act", ACTS)
 def test_no_agency_administrates(broker: Broker, act: str) -> None:
     admin = AdminClient(configuration(broker, "JCF"))
+    futures = administrate(admin, act)
+    assert futures
+    for future in futures.values():
+        with pytest.raises(KafkaException) as caught:
+            future.result(10)
+        assert caught.value.args[0].code() in REFUSED
+
+
+MAY_LOOK = frozenset({"read a topic's settings", "describe another's group", "read another's offsets"})
+
+
+async def test_the_exporter_sees_all_that_the_operator_sees(broker: Broker) -> None:
+    async with clients(broker, "ATF") as atf:
+        desk = await atf.consumer("ATF.desk", "deliver.ATF")
+        await desk.commit(dict.fromkeys(desk.assignment(), 0))
+    seen = []
+    for files in (broker.client_files(EXPORTER), broker.operator):
+        figures = KafkaFigures(broker.bootstrap, files, SystemClock())
+        try:
+            seen.append(await figures.read())
+        finally:
+            await figures.close()
+    mine, operators = seen
+    assert (mine.missed, mine.up, mine.away, mine.controller) == ([], operators.up, operators.away, True)
+    assert mine.topics == operators.topics
+    assert mine.topics["ingest.JCF"].retention_ms == 2_592_000_000
+    assert [lag.group for lag, _ in mine.groups] == [lag.group for lag, _ in operators.groups] != []
+    assert {node: told.sizes for node, told in mine.nodes.items()} == {
+        node: told.sizes for node, told in operators.nodes.items()
+    }
+
+
+@pytest.mark.parametrize("act", sorted(set(ACTS) - MAY_LOOK))
+def test_the_exporter_changes_nothing(broker: Broker, act: str) -> None:
+    admin = AdminClient(configuration(broker, EXPORTER))
     futures = administrate(admin, act)
     assert futures
     for future in futures.values():

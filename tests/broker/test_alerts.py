@@ -174,7 +174,7 @@ def stack(own_broker: Broker, tmp_path: Path) -> Iterator[Stack]:
     deployment = Deployment(tmp_path / "deployment", own_broker, world)
     deployment.subscribe("ATF", ["trace.request"])
     deployment.subscribe("JCF", ["trace.result"])
-    tls = own_broker.operator
+    tls = own_broker.client_files("exporter")
     exporter = deployment.folder / "exporter.toml"
     exporter.write_text(
         f'state = "exporter.state"\ninterval = 1\n[kafka]\nbootstrap = "{own_broker.bootstrap}"\n'

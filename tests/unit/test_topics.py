@@ -47,7 +47,7 @@ def test_the_names_in_the_code_are_the_declared_ones() -> None:
         RETRY,
     }
     groups = {acl.name for acl in DECLARATION.acls([ATF]) if acl.resource == "GROUP"}
-    assert groups == {ROUTER_GROUP, "ATF."}
+    assert groups == {ROUTER_GROUP, "ATF.", "*"}  # the last one is the exporter's
 
 
 def test_an_agency_may_write_and_read_its_own_and_nothing_else() -> None:
@@ -85,6 +85,16 @@ def test_the_console_may_write_two_topics_and_read_what_the_operator_watches_but
         Acl("console", "READ", "TOPIC", "hub.directory"),
         Acl("console", "DESCRIBE", "TOPIC", "ingest.", prefixed=True),
         Acl("console", "DESCRIBE", "TOPIC", "deliver.", prefixed=True),
+    }
+
+
+def test_the_exporter_may_describe_everything_and_read_nothing() -> None:
+    of_exporter = {acl for acl in DECLARATION.acls([ATF, JCF]) if acl.principal == "exporter"}
+    assert of_exporter == {
+        Acl("exporter", "DESCRIBE", "CLUSTER", "kafka-cluster"),
+        Acl("exporter", "DESCRIBE", "GROUP", "*"),
+        Acl("exporter", "DESCRIBE", "TOPIC", "*"),
+        Acl("exporter", "DESCRIBE_CONFIGS", "TOPIC", "*"),
     }
 
 

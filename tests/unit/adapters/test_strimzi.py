@@ -71,8 +71,9 @@ def test_every_right_is_exported_once_and_none_besides() -> None:
             for acl in resource["spec"]["authorization"]["acls"]:
                 where = acl["resource"]
                 for operation in acl["operations"]:
-                    prefixed = where["patternType"] == "prefix"
-                    back.add((name, operation.upper(), where["type"].upper(), where["name"], prefixed))
+                    prefixed = where.get("patternType") == "prefix"
+                    right = "DESCRIBE_CONFIGS" if operation == "DescribeConfigs" else operation.upper()
+                    back.add((name, right, where["type"].upper(), where.get("name", "kafka-cluster"), prefixed))
     assert back == {(acl.principal.lower(), acl.operation, acl.resource, acl.name, acl.prefixed) for acl in WANTED.acls}
 
 
@@ -166,7 +167,10 @@ _USER = {
                                 "patternType": {"enum": ["literal", "prefix"]},
                             },
                         },
-                        "operations": {"type": "array", "items": {"enum": ["Read", "Write", "Describe"]}},
+                        "operations": {
+                            "type": "array",
+                            "items": {"enum": ["Read", "Write", "Describe", "DescribeConfigs"]},
+                        },
                     },
                 },
             },

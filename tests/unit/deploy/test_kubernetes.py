@@ -143,6 +143,7 @@ def test_each_command_is_one_that_there_is_with_settings_that_load(workload: Res
         (tmp_path / name).mkdir()
     for given in (
         *("ca.pem", "router.pem", "router.key", "router-signing.key", "operator.pem", "operator.key"),
+        *("exporter.pem", "exporter.key"),
         *("console.pem", "console.key", "console-server.pem", "console-server.key"),
     ):
         (tmp_path / "credentials" / given).touch()

@@ -16,6 +16,7 @@ from hub.cli.main import root
 
 FOLDER = Path(__file__).parents[3] / "deploy/systemd"
 UNITS = sorted(FOLDER.glob("*.service"))
+WHOSE = ("User", "LoadCredential")
 MOST_EXPOSED = 1.3
 """Of 10, as `systemd-analyze security` counts. What is left is the network, which is what they are for."""
 
@@ -113,6 +114,13 @@ def test_each_unit_runs_a_command_that_there_is(unit: Path) -> None:
     users = (FOLDER / "cgi-hub.sysusers.conf").read_text()
     assert re.search(rf"^u +{mine['User']} ", users, re.MULTILINE)
     assert all(key in mine for key in ("StateDirectory", "LoadCredential"))
+
+
+def test_no_two_roles_share_a_user_or_a_key() -> None:
+    users, keys = ([value for unit in UNITS for name, value in settings(unit) if name == what] for what in WHOSE)
+    assert len(users) == len(set(users)) == len(UNITS)
+    files = [key.split(":")[1] for key in keys]
+    assert len(files) == len(set(files)) > len(UNITS)
 
 
 def test_starts_in_a_day_stay_below_what_recipients_take() -> None:
