@@ -19,6 +19,7 @@ from hub.model import AgencyId, parse_agency_id
 from hub.trust.composite import KeyMalformed, VerifyKey
 from hub.trust.signed_json import Base64, Strict, encode_base64, encode_json, first_fault, read_strict_json
 
+_SiteName = Annotated[StrictStr, Field(pattern=r"^[a-z0-9-]{0,32}$")]
 _Text = Annotated[StrictStr, Field(max_length=64 * 1024)]
 
 
@@ -61,7 +62,7 @@ class _EnrolmentForm(Strict):
     role: StrictStr
     metadata: Base64
     payload: Base64
-    requests: Annotated[dict[StrictStr, _Text], Field(max_length=64)]
+    requests: Annotated[dict[_SiteName, _Text], Field(max_length=64)]
 
 
 class _ReplyForm(Strict):
@@ -70,7 +71,7 @@ class _ReplyForm(Strict):
     agency: StrictStr
     root: Base64
     ca: _Text
-    certificates: Annotated[dict[StrictStr, _Text], Field(max_length=64)]
+    certificates: Annotated[dict[_SiteName, _Text], Field(max_length=64)]
     bootstrap: Annotated[StrictStr, Field(max_length=400)]
 
 
@@ -113,6 +114,8 @@ def parse_enrolment(raw: bytes) -> Enrolment:
         raise EnrolmentMalformed(f"not an enrolment: {error.message}", **error.details) from error
     if (statement.hub, statement.agency) != (enrolment.hub, enrolment.agency):
         raise EnrolmentMalformed("the key statement speaks for another agency or hub", agency=enrolment.agency)
+    if not enrolment.name.isprintable() or enrolment.name != enrolment.name.strip():
+        raise EnrolmentMalformed("the name is not one line of printable characters", agency=enrolment.agency)
     if not enrolment.role.signed_by([enrolment.identity]):
         raise EnrolmentMalformed("its own identity key did not sign the key statement", agency=enrolment.agency)
     return enrolment

@@ -51,10 +51,16 @@ for _command in (add_site, rotate, shred, status):
 # --- init -------------------------------------------------------------------------------------------------------------
 
 
+def _one_line(_context: click.Context, _parameter: click.Parameter, name: str) -> str:
+    if not 1 <= len(name) <= 200 or not name.isprintable() or name != name.strip():
+        raise click.BadParameter("one line of 1 to 200 printable characters is wanted")
+    return name
+
+
 @cli.command()
 @folder_argument
 @click.option("--agency", required=True, type=AgencyCode(), help="The agency's code, as in JCF.")
-@click.option("--name", required=True, help="Its name, for people.")
+@click.option("--name", required=True, callback=_one_line, help="Its name, for people.")
 @click.option("--hub", default=HUB, type=AgencyCode(), show_default=True, help="The hub's own code.")
 @click.option("--site", default="", help="The site's name, where the agency has several: lower case.")
 @click.option("--kem-days", type=click.IntRange(1, 3660), default=_DAYS.kem, show_default=True, help="KEM key: days.")

@@ -80,7 +80,17 @@ def update_agency_command(repository: Path, statements: tuple[Path, ...], yes: b
 @as_json_option
 def suspend_agency_command(repository: Path, agency: AgencyId, yes: bool, as_json: bool) -> None:
     """Stage that AGENCY publishes nothing and receives nothing; its keys stay listed."""
-    change(repository, yes, as_json, "Stage this?", lambda loaded: loaded.set_active(agency, False))
+    hubs: list[AgencyId] = []
+
+    def suspend(loaded: Repository) -> None:
+        hubs.append(loaded.index().hub)
+        loaded.set_active(agency, False)
+
+    def warn() -> None:
+        if agency in hubs:
+            click.echo(f"warning: {agency} is the hub itself: its routers stop, and nothing is delivered", err=True)
+
+    change(repository, yes, as_json, "Stage this?", suspend, warn=warn)
 
 
 @click.command("resume-agency")

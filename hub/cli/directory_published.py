@@ -28,7 +28,7 @@ from hub.cli.directory_staged import (
     repository_argument,
 )
 from hub.cli.key_options import passphrase_option
-from hub.errors import ConfigError
+from hub.errors import ConfigError, HubError
 from hub.trust.keys import KeyUse
 
 
@@ -135,7 +135,12 @@ def _send(repository: Repository, bootstrap: str | None, tls: Path | None) -> in
     from hub.adapters.tls import TlsFiles
 
     files = TlsFiles(tls / "ca.pem", tls / "tls.pem", tls / "tls.key")
-    return asyncio.run(publish_files(bootstrap, files, repository.files))
+    try:
+        return asyncio.run(publish_files(bootstrap, files, repository.files))
+    except HubError:
+        told = "published in the folder, and not on Kafka yet: run it again with the same --bootstrap and --tls"
+        click.echo(f"warning: directory {repository.snapshot_version()} is {told}", err=True)
+        raise
 
 
 def _check_agreements(repository: Repository, end_agreements: bool) -> None:

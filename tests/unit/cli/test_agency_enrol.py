@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -145,6 +146,10 @@ class TestReplyRefused:
         changed(lambda form: form.update(certificates={"other": "x"}))
         self.refused("no certificate for this site")
 
+    def test_a_site_whose_name_leads_elsewhere(self) -> None:
+        changed(lambda form: form.update(certificates={"": "x", "../../x": "x"}))
+        self.refused("not the reply to an enrolment")
+
     def test_not_pem(self) -> None:
         changed(lambda form: form.update(certificates={"": "x"}))
         self.refused("not in PEM")
@@ -248,3 +253,14 @@ class TestLivingOn:
 def test_the_words_of_a_key_are_those_that_are_read_out() -> None:
     told = run(f"agency init a --agency JCF {NAME} --passphrase-file pass --json").json
     assert told["words"] == list(fingerprint_words(bytes.fromhex(told["identity"])))
+
+
+@pytest.mark.parametrize("name", ["", " JCF", "two\nlines", "\x1b[2JJCF", "\u202eFCJ", "x" * 201])
+def test_a_name_that_is_no_line(name: str) -> None:
+    """On both sides: custodians read it beside the fingerprint."""
+    assert run(f"agency init b --agency JCF --name {shlex.quote(name)} --unsafe-no-passphrase", code=2).err
+    run("agency init b --agency JCF --name plain --unsafe-no-passphrase")
+    run("agency enrol b")
+    form = json.loads(Path("b/enrolment.json").read_text())
+    Path("b/enrolment.json").write_bytes(encode_json({**form, "name": name}))
+    assert "enrolment.malformed" in run("directory add-agency repository b/enrolment.json --yes", code=1).err

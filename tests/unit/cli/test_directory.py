@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hub.adapters import kafka_directory
 from hub.adapters.repository_files import alone_in, load_repository, save_repository
+from hub.errors import BusUnavailable
 from tests.support.command import Ran, hub
 
 AGREEMENT = """\
@@ -129,6 +131,10 @@ class TestSigning:
         assert ran.code == 1
         assert not load_repository(Path("repo")).targets().signatures, "nothing was signed"
 
+    def test_to_suspend_the_hub_stops_it(self) -> None:
+        assert "its routers stop" in ok("directory suspend-agency repo HUB --yes").err
+        assert "its routers stop" not in ok("directory suspend-agency repo ATF --yes").err
+
     def test_nobody_to_ask(self) -> None:
         ran = hub("directory suspend-agency repo ATF")
         assert (ran.code, "confirmation.missing" in ran.err) == (2, True)
@@ -216,6 +222,14 @@ class TestPublishing:
         ok("directory init new --threshold 1 --custodian c1=c1.pub --online online.pub")
         ran = hub("directory publish new --key online.key --date-only")
         assert (ran.code, "nothing is published yet" in ran.err) == (2, True)
+
+    def test_the_folder_goes_before_kafka(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        async def away(*_: object) -> int:
+            raise BusUnavailable("the broker does not answer")
+
+        monkeypatch.setattr(kafka_directory, "publish_files", away)
+        ran = hub("directory publish repo --key online.key --bootstrap localhost:1 --tls .")
+        assert (ran.code, "not on Kafka yet: run it again" in ran.err) == (3, True)
 
     def test_another_key_dates_nothing(self) -> None:
         ran = hub("directory publish repo --key other.key")
