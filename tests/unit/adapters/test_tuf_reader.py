@@ -23,6 +23,7 @@ from hub.adapters.tuf_roles import (
     parse_signed_role,
     read_agreement,
     read_statement,
+    sign_agreement_role,
 )
 from hub.errors import HubError
 from hub.trust.agreement import AgreementMalformed, encode_agreement, parse_agreement
@@ -30,7 +31,7 @@ from hub.trust.directory import DirectoryMalformed
 from hub.trust.root import RootInvalid
 from hub.trust.statement import StatementMalformed, encode_statement, parse_statement
 from tests.support.authority import DAY_MS, NOW_MS, World, kem_key, signing_key
-from tests.vectors.directory_forge import AGREED, ATF, JCF, Forged, base, custodial, rooted
+from tests.vectors.directory_forge import AGREED, ATF, JCF, Edit, Forged, base, custodial, rooted, world
 
 
 @dataclass
@@ -230,6 +231,22 @@ class TestTheCustodiansSide:
         forged = Forged().json_target(role, lambda said: said.update(version=2))
         with pytest.raises(SignedRoleMalformed, match="or version"):
             read(SignedRole(role, forged.files[forged.name(role)], forged.payload(role)))
+
+    @pytest.mark.parametrize(
+        "edit",
+        [
+            lambda said: said.update(expires="2099-01-01T00:00:00Z"),
+            lambda said: said.update(remark="and all the rest"),
+            lambda said: said["targets"]["agreement/MOU-1.json"].update(custom={"remark": "and all the rest"}),
+        ],
+        ids=["expiry", "member", "target"],
+    )
+    def test_nobody_signs_what_stands_beside_an_agreement(self, edit: Edit) -> None:
+        first, second = (world().keys[agency].identity for agency in (ATF, JCF))
+        forged = Forged().role(AGREED, edit, by=[first])
+        half = SignedRole(AGREED, forged.files[forged.name(AGREED)], forged.payload(AGREED))
+        with pytest.raises(SignedRoleMalformed, match="says more than its agreement"):
+            sign_agreement_role(read_agreement(half), second, existing=half)
 
 
 def _base64(raw: bytes) -> str:
