@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import doctest
+import io
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -11,6 +14,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from hub.cli.main import root as hub
+from hub.cli.main import run
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 _FENCE = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -42,6 +46,19 @@ def command(line: str) -> str:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.output
+
+
+def follow(line: str, wanted: str) -> str:
+    """Run a line of a guide (``hub ...``, perhaps with ``# exit code N``) and hold what it prints, on either stream, to
+    what the guide shows, where ``...`` is anything. Gives what it printed."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+        code = run(shlex.split(line.removeprefix("hub "), comments=True))
+    got = told.getvalue()
+    assert code == int(line.partition("# exit code ")[2] or 0), f"{line}: {code}\n{got}"
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    assert doctest.OutputChecker().check_output(wanted, got, flags), f"{line}\n{got}"
+    return got
 
 
 def make_directory(agencies: Sequence[str], agreements: Sequence[Path] = ()) -> None:
