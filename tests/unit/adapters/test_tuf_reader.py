@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from hub.adapters.files import FileUnreadable
 from hub.adapters.tuf_keys import CompositeSigner
 from hub.adapters.tuf_metadata import RepositoryInvalid, root_versions
 from hub.adapters.tuf_reader import TufDirectory, read_directory
+from hub.adapters.tuf_repository import Repository
 from hub.adapters.tuf_roles import (
     SignedRole,
     SignedRoleMalformed,
@@ -23,9 +24,11 @@ from hub.adapters.tuf_roles import (
     parse_signed_role,
     read_agreement,
     read_statement,
+    sign_agency_role,
     sign_agreement_role,
 )
 from hub.errors import HubError
+from hub.model import AgencyId
 from hub.trust.agreement import AgreementMalformed, encode_agreement, parse_agreement
 from hub.trust.directory import DirectoryMalformed
 from hub.trust.root import RootInvalid
@@ -247,6 +250,46 @@ class TestTheCustodiansSide:
         half = SignedRole(AGREED, forged.files[forged.name(AGREED)], forged.payload(AGREED))
         with pytest.raises(SignedRoleMalformed, match="says more than its agreement"):
             sign_agreement_role(read_agreement(half), second, existing=half)
+
+    def test_what_is_of_another_hub(self) -> None:
+        world = self.world()
+        repository, hub2 = world.repository, AgencyId("HUB2")
+        world.keys[ATF].statement_version = 2
+        role = sign_agency_role(replace(world.statement(ATF), hub=hub2), world.keys[ATF].identity)
+        with pytest.raises(RepositoryInvalid, match="another agency or hub"):
+            repository.put_agency(ATF, "ATF", world.keys[ATF].identity.public, role)
+        world.agree("JCF", "ATF", "trace.request", agreement_id="MOU-1")
+        with pytest.raises(RepositoryInvalid, match="of another hub"):
+            repository.put_agreement(world.signed_agreement(replace(world.documents()[0], hub=hub2)))
+
+    def test_an_agreement_under_the_name_of_others(self) -> None:
+        world = World.of("ATF", "JCF", "RSS")
+        world.agree("JCF", "ATF", "trace.request", agreement_id="MOU-1")
+        world.publish()
+        world.agreed.clear()
+        world.agree("JCF", "RSS", "trace.request", agreement_id="MOU-1")
+        document = replace(world.documents()[0], version=2)
+        with pytest.raises(RepositoryInvalid, match="has other parties"):
+            world.repository.put_agreement(world.signed_agreement(document))
+
+    def test_one_key_signs_for_no_two_parties(self) -> None:
+        world = self.world()
+        world.keys[JCF].identity = world.keys[ATF].identity
+        world.keys[JCF].statement_version = 2
+        world.repository.put_agency(JCF, "JCF", world.keys[JCF].identity.public, world.signed_role(JCF))
+        world.agree("JCF", "ATF", "trace.request", agreement_id="MOU-1")
+        with pytest.raises(RepositoryInvalid, match="not signed by the identity keys"):
+            world.repository.put_agreement(world.signed_agreement(world.documents()[0]))
+
+    def test_a_root_that_cannot_be_is_not_staged(self) -> None:
+        world = self.world()
+        with pytest.raises(RootInvalid):
+            world.repository.change_root(now_ms=NOW_MS, threshold=4)
+        root = world.root
+        with pytest.raises(RootInvalid):
+            Repository.create(
+                hub=root.hub, custodians=root.custodians, threshold=4, online=list(root.online), now_ms=NOW_MS
+            )
 
 
 def _base64(raw: bytes) -> str:
