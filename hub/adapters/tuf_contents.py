@@ -158,10 +158,17 @@ class RepositoryContents:
                 identities,
                 {agency: raw for agency, raw in statements.items() if raw is not None},
                 {slug: raw for slug, raw in agreements.items() if raw is not None},
-                tuple(
-                    DirectoryFault(agreement_role(slug), SignedRoleUnsigned.code, "a party has not signed it")
-                    for slug, raw in agreements.items()
-                    if raw is None
+                (
+                    *(
+                        DirectoryFault(agency_role(agency), SignedRoleUnsigned.code, "it has not signed its keys")
+                        for agency, raw in statements.items()
+                        if raw is None
+                    ),
+                    *(
+                        DirectoryFault(agreement_role(slug), SignedRoleUnsigned.code, "a party has not signed it")
+                        for slug, raw in agreements.items()
+                        if raw is None
+                    ),
                 ),
             )
         )

@@ -34,8 +34,11 @@ def check_root(root: TufRoot, version: int) -> None:
     more = [root.unrecognized_fields.keys() - {HUB_FIELD, CUSTODIANS_FIELD}]
     _check_members("root", [*more, *(role.unrecognized_fields for role in root.roles.values())])
     names = root.unrecognized_fields.get(CUSTODIANS_FIELD)
-    for name in names.values() if isinstance(names, dict) else ():
-        check_name(str(name), part="root")
+    told = [str(name) for name in names.values()] if isinstance(names, dict) else []
+    for name in told:
+        check_name(name, part="root")
+    if len(set(told)) != len(told):
+        raise RepositoryInvalid("two custodians have one name: whose key is whose could not be shown", part="root")
 
 
 def check_targets(targets: Targets, version: int) -> None:

@@ -128,7 +128,7 @@ def init(
 @click.option(
     "--root",
     type=FILE,
-    help="The root that you know: what changes is shown, over what is published and follows from it.",
+    help="The root that you have kept: what is published must follow from it.",
 )
 @passphrase_option
 @yes_option

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from hub.model import AgencyId
 from hub.policy.agreement_diff import diff_agreements
 from hub.trust.agreement import AgreementDocument
+from hub.trust.composite import VerifyKey
 from hub.trust.directory import AgencyEntry, Directory
 from hub.trust.root import Root
 from hub.trust.statement import KemKeyEntry, KeyStatement, SigningKeyEntry
@@ -32,31 +33,50 @@ def diff_directories(before: Directory | None, after: Directory) -> tuple[Direct
     known = {} if before is None else dict(before.entries)
     changes = [
         *_agency_changes(known, after.entries),
-        *_agreement_changes(_by_slug(before), _by_slug(after)),
+        *_agreement_changes(_by_slug(before), _by_slug(after), {fault.role for fault in after.faults}),
         *(DirectoryChange("fault", fault.role, f"does not hold: {fault.message}") for fault in after.faults),
     ]
     return tuple(changes)
 
 
 def diff_roots(before: Root | None, after: Root) -> tuple[DirectoryChange, ...]:
-    """What another root changes: custodians, threshold, the operator's keys."""
+    """What another root changes: custodians, threshold, the operator's keys; without a ``before`` all of it is new.
+
+    Keys are compared, not names alone: a second key under a known name is told.
+    """
+    changes = []
     if before is None:
         names = ", ".join(custodian.name for custodian in after.custodians)
-        return (DirectoryChange("root", after.hub, f"{after.threshold} of {names} must sign"),)
-    old = {custodian.name: custodian.key for custodian in before.custodians}
-    new = {custodian.name: custodian.key for custodian in after.custodians}
-    changes = [DirectoryChange("custodian", name, "is a custodian no more") for name in old if name not in new]
+        changes.append(DirectoryChange("root", after.hub, f"{after.threshold} of {names} must sign"))
+    old, new = (() if before is None else before.custodians), after.custodians
+    names_before, names_now = {custodian.name for custodian in old}, {custodian.name for custodian in new}
     changes += [
-        DirectoryChange("custodian", name, "is a custodian now" if name not in old else "has another key")
-        for name, key in new.items()
-        if old.get(name) != key
+        DirectoryChange("custodian", custodian.name, "is a custodian no more")
+        for custodian in old
+        if custodian.name not in names_now
     ]
-    if before.threshold != after.threshold:
+    changes += [
+        DirectoryChange("custodian", custodian.name, f"{_role(custodian.name in names_before)} {_id(custodian.key)}")
+        for custodian in new
+        if custodian not in old
+    ]
+    if before is not None and before.threshold != after.threshold:
         text = f"{after.threshold} custodians must sign, before {before.threshold}"
         changes.append(DirectoryChange("root", after.hub, text))
-    if before.online != after.online:
-        changes.append(DirectoryChange("root", after.hub, "the operator's online key is another one"))
+    dating = ", ".join(map(_id, after.online))
+    if before is None:
+        changes.append(DirectoryChange("root", after.hub, f"dated with the operator's online key {dating}"))
+    elif before.online != after.online:
+        changes.append(DirectoryChange("root", after.hub, f"the operator's online key is another one, {dating}"))
     return tuple(changes)
+
+
+def _role(known: bool) -> str:
+    return "has another key," if known else "is a custodian now, with the key"
+
+
+def _id(key: VerifyKey) -> str:
+    return key.key_id.hex()[:16]
 
 
 def _by_slug(directory: Directory | None) -> dict[str, AgreementDocument]:
@@ -108,6 +128,10 @@ def _key_texts(old: KeyStatement | None, new: KeyStatement) -> Iterator[str]:
                 yield f"{name} is new, from {_day(entry.not_before_ms)} to {_day(entry.not_after_ms)}"
             if entry.revoked_at_ms is not None and (listed is None or listed.revoked_at_ms != entry.revoked_at_ms):
                 yield f"{name} is revoked from {_moment(entry.revoked_at_ms)}"
+            if listed is not None and listed.revoked_at_ms is not None and entry.revoked_at_ms is None:
+                yield f"{name} is revoked no more, before from {_moment(listed.revoked_at_ms)}"
+            if listed is not None and listed.not_before_ms != entry.not_before_ms:
+                yield f"{name} holds from {_day(entry.not_before_ms)}, before from {_day(listed.not_before_ms)}"
             if listed is not None and listed.not_after_ms != entry.not_after_ms:
                 yield f"{name} holds to {_day(entry.not_after_ms)}, before to {_day(listed.not_after_ms)}"
         for entry in before:
@@ -116,12 +140,13 @@ def _key_texts(old: KeyStatement | None, new: KeyStatement) -> Iterator[str]:
 
 
 def _agreement_changes(
-    before: Mapping[str, AgreementDocument], after: Mapping[str, AgreementDocument]
+    before: Mapping[str, AgreementDocument], after: Mapping[str, AgreementDocument], faults: Set[str]
 ) -> Iterator[DirectoryChange]:
     for slug in sorted(before.keys() | after.keys()):
         old, new = before.get(slug), after.get(slug)
         if new is None:
-            yield DirectoryChange("agreement", slug, "is withdrawn: nothing is delivered under it any more")
+            ended = "is listed and does not hold" if f"agreement.{slug}" in faults else "is withdrawn"
+            yield DirectoryChange("agreement", slug, f"{ended}: nothing is delivered under it any more")
             continue
         if old is None:
             yield DirectoryChange("agreement", slug, f"is new, between {' and '.join(new.parties)}")

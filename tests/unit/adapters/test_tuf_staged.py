@@ -103,6 +103,11 @@ TAMPERED: dict[str, Callable[[Repository], None]] = {
             dict.fromkeys(root.unrecognized_fields[CUSTODIANS_FIELD], "a\nb")
         )
     ),
+    "root: two custodians of one name": in_root(
+        lambda root: root.unrecognized_fields[CUSTODIANS_FIELD].update(
+            dict.fromkeys(list(root.unrecognized_fields[CUSTODIANS_FIELD])[:2], "custodian 0")
+        )
+    ),
     "a name that clears the terminal": called("\x1b[2JRSS"),
     "a name of two lines": called("two\nlines"),
     "a name that is written from right to left": called("\u202eFTA"),
