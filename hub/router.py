@@ -31,7 +31,7 @@ from hub.routing import Routed, Subscriptions, route_bundle
 from hub.spans import bundle_context
 from hub.topics import HEARTBEAT, QUARANTINE, RETRY, deliver_topic, ingest_owner
 from hub.trust.checks import DirectoryBehind
-from hub.trust.directory import Directory
+from hub.trust.directory import Directory, check_times
 from hub.trust.replay import EventIdReused, EventIds
 from hub.trust.verify import FlushCache
 from hub.wire.appended import encode_appended
@@ -299,13 +299,16 @@ class Router:
 
     def _route(self, record: IncomingRecord, directory: Directory) -> Routed:
         origin = original_of(record) if record.topic == RETRY else record
+        now_ms = self._clock.now_ms()
+        # It may have expired since the step began: then this record waits. To decide by it would deny it for good.
+        check_times(directory.issued_at_ms, directory.expires_at_ms, version=directory.version, now_ms=now_ms)
         routed = route_bundle(
             origin.value,
             owner=ingest_owner(origin.topic),
             hub=self._hub,
             directory=directory,
             subscriptions=self._subscriptions,
-            now_ms=self._clock.now_ms(),
+            now_ms=now_ms,
             flushes=self._flushes,
             appended_ms=record.appended_ms,
         )

@@ -317,6 +317,8 @@ class Publisher:
                 await asyncio.sleep(0)
             await self._room_in_intake()
             now_ms = self._clock.now_ms()
+            if directory is not None and now_ms >= directory.expires_at_ms:
+                directory = None  # since this call began: what comes now waits, and is not refused
             span = None if traced is None else traced.prepare(place)
             context = None if traced is None else traced.context(place)
             try:

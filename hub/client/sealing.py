@@ -83,13 +83,13 @@ class Sealing:
 
     async def seal_waiting(self) -> bool:
         """Decide and seal the oldest events that wait, as many as one flush takes. False: not now."""
+        now_ms = self._clock.now_ms()  # before the directory is asked for: it is valid at this moment
         try:
             directory = self._may_seal()
             limits = self._limits
             waiting = await self._thread.run(
                 lambda: self._writer.waiting(max_events=limits.flush_events, max_bytes=limits.flush_bytes)
             )
-            now_ms = self._clock.now_ms()
             prepared, refused = await self._decide(waiting, directory, now_ms)
             written = await self._thread.run(
                 lambda: self._writer.write(

@@ -366,6 +366,22 @@ async def test_no_directory_nothing_moves(bench: Bench, world: World) -> None:
     assert bench.committed() == 1
 
 
+async def test_a_directory_that_expires_in_the_middle_of_a_step_denies_nothing(bench: Bench, world: World) -> None:
+    site = Site(world, "JCF")
+    await bench.publish("JCF", *(site.seal(["ATF"]) for _ in range(2)))
+    router = await bench.start()
+    short = bench.directory.now
+    assert isinstance(short, Directory)
+    bench.directory.now = replace(short, expires_at_ms=world.now_ms)  # it was valid when the step asked for it
+    await router.step()
+    assert (bench.committed(), bench.numbers("ATF"), bench.notices.told) == (0, [], [])
+    assert bench.observer.total("cgi_held_partitions", code="directory.expired") == 1
+    bench.directory.now = short
+    while bench.committed() < 2:
+        await router.step()
+    assert bench.numbers("ATF") == [1, 2]
+
+
 async def test_a_bundle_under_a_newer_directory_holds_its_partition_alone(bench: Bench, world: World) -> None:
     world.agree("RSS", "ATF", "trace.request")
     bench.directory.now = world.directory()

@@ -106,6 +106,37 @@ async def test_what_was_sealed_before_goes_on_being_sent(net: Net) -> None:
         assert publisher.progress().depth.waiting == 1
 
 
+class ExpiresOnceAsked:
+    """Gives a directory that is valid when it is asked for, and expires before it is used."""
+
+    def __init__(self, net: Net, directory: Directory) -> None:
+        self._net = net
+        self._directory = replace(directory, expires_at_ms=net.clock.now_ms() + 60_000)
+
+    def current(self) -> Directory:
+        if self._net.clock.now_ms() >= self._directory.expires_at_ms:
+            raise DirectoryExpired("nobody signed a newer one")
+        self._net.clock.jump(61)
+        return self._directory
+
+
+async def test_a_directory_that_expires_while_an_event_is_prepared_refuses_nothing(net: Net) -> None:
+    good = expire(net)
+    async with net.publisher(limits=LIMITS) as publisher:
+        publisher._directory = ExpiresOnceAsked(net, good)
+        assert (await publisher.publish(trace(1))).waiting
+
+
+async def test_a_directory_that_expires_while_what_waited_is_decided_refuses_nothing(net: Net) -> None:
+    await publish_waiting(net, 1)
+    good = expire(net)
+    async with net.publisher(limits=LIMITS) as publisher:
+        publisher._sealing._directory = ExpiresOnceAsked(net, good)
+        await until(lambda: net.sent())
+        assert publisher.progress().depth.waiting == 0
+    assert net.observer.total("cgi_events_total", outcome="published") == 1
+
+
 async def test_a_directory_that_expires_under_an_open_flush(net: Net) -> None:
     async with net.publisher(limits=replace(LIMITS, linger=0.2)) as publisher:
         answer = asyncio.ensure_future(publisher.publish(trace(1)))
