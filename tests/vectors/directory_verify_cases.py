@@ -261,6 +261,11 @@ def _successions() -> Iterator[Case]:
     )
     forged = Forged({**base(), "metadata/2.root.json": forged.files["metadata/2.root.json"]})
     forged.online = online
+    says = "the operator's key is another, and dates another directory of version 1"
+    again = forged.index(suspended).done()
+    yield case("root-changed-other", says, "6.4", "directory.equivocation", again, before=[base()])
+    forged = Forged({**base(), "metadata/2.root.json": forged.files["metadata/2.root.json"]})
+    forged.online = online
     raw = dumped(statement_of(2))
     newest = Forged().role("agency.ATF", put(version=2), payload=raw).done(2)
     yield case(
