@@ -10,8 +10,8 @@ own memory of its last entry (:class:`Tip`) shows a cut end.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, StrictInt, StrictStr, ValidationError
@@ -85,6 +85,8 @@ class AuditTrail:
     entries: tuple[Written, ...] = ()
     tips: tuple[tuple[str, Tip], ...] = ()
     faults: tuple[str, ...] = ()
+    places: Mapping[str, tuple[Written, ...]] = field(default_factory=dict)
+    """The same entries by the record that they are about: a page asks for thousands."""
 
     def tip(self, writer: str) -> Tip:
         """The last entry of ``writer``; before its first one, number 0."""
@@ -92,7 +94,7 @@ class AuditTrail:
 
     def about(self, place: str) -> tuple[Written, ...]:
         """What was done with one record of the quarantine, oldest first."""
-        return tuple(written for written in self.entries if written.entry.place == place)
+        return self.places.get(place, ())
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -144,7 +146,10 @@ def read_trail(records: Iterable[tuple[int, bytes]], *, own: str = "", tip: Tip 
         tips[entry.writer] = Tip(entry.number, written.digest)
     if tip is not None and tip.number and not _holds(entries, own, tip):
         faults.append(f"entry {tip.number} of {own}, which this console wrote, is not there")
-    return AuditTrail(tuple(entries), tuple(sorted(tips.items())), tuple(faults))
+    places: dict[str, tuple[Written, ...]] = {}
+    for each in entries:
+        places[each.entry.place] = (*places.get(each.entry.place, ()), each)
+    return AuditTrail(tuple(entries), tuple(sorted(tips.items())), tuple(faults), places)
 
 
 def _holds(entries: Iterable[Written], own: str, tip: Tip) -> bool:

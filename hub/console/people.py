@@ -3,7 +3,7 @@
 ```toml
 [[person]]
 organisation = "Hub operations"
-name = "Marie Joseph"
+name = "Operations desk"
 role = "operator"
 ```
 

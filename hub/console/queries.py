@@ -35,6 +35,15 @@ def _a_minute(outcome: str, *labels: str) -> str:
     return f"sum{by} ({_grown(outcome, '5m')}) / 5"
 
 
+def _course(outcome: str, *labels: str) -> str:
+    """The same for a course: zero where nothing flowed, or the line would end where something last did."""
+    by = f" by ({', '.join(labels)})" if labels else ""
+    return f"({_a_minute(outcome, *labels)}) or 0 * sum{by} ({_series(outcome)})"
+
+
+_ANSWERED: Final = 'timestamp(up{job="cgi-hub"}) and up{job="cgi-hub"} == 1'
+
+
 QUICK: Final[dict[str, str]] = {
     "delivered": _a_minute("delivered", "publisher", "recipient"),
     "routed": _a_minute("routed", "publisher"),
@@ -49,7 +58,7 @@ QUICK: Final[dict[str, str]] = {
     "gaps": "sum by (agency, instance, publisher, explained) (cgi_gaps) > 0",
     "missing": "sum by (agency, instance, publisher, explained) (cgi_missing_records) > 0",
     "up": 'up{job="cgi-hub"}',
-    "scraped": 'timestamp(up{job="cgi-hub"})',
+    "answered": f"({_ANSWERED}) or max_over_time(({_ANSWERED})[1h:1m])",
     "ready": "cgi_ready",
     "build": "cgi_build_info",
     "directory_version": "cgi_directory_version",
@@ -68,7 +77,7 @@ SLOW: Final[dict[str, str]] = {
 }
 
 COURSES: Final[dict[str, str]] = {
-    "sent": _a_minute("routed", "publisher"),
-    "got": _a_minute("delivered", "recipient"),
-    "all": _a_minute("delivered"),
+    "sent": _course("routed", "publisher"),
+    "got": _course("delivered", "recipient"),
+    "all": _course("delivered"),
 }

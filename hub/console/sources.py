@@ -288,7 +288,7 @@ def parse_beat(raw: bytes, at_ms: int) -> Beat | None:
             int(form["bundles"]),
             int(form["quarantined"]),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # int(Infinity); a thousand brackets
         return None
 
 

@@ -97,7 +97,7 @@ def processes(metrics: Metrics | None, agency: AgencyId | None = None) -> tuple[
                 agency=at["agency"],
                 up=sample.value == 1,
                 ready=None if ready is None else ready == 1,
-                scraped_ms=seconds_to_ms(metrics.value("scraped", **at)),
+                scraped_ms=seconds_to_ms(metrics.value("answered", **at)),
                 progress_age_seconds=metrics.value("progress_age", **at),
                 version=builds[0].label("version") if builds else "",
                 directory_version=None if version is None else int(version),

@@ -219,6 +219,7 @@ class Console:
         version = self._watch.version
         while not await request.is_disconnected():
             try:
+                self._people.identify(request.scope["extensions"][CERTIFICATE])  # struck out meanwhile: it ends here
                 page = view.make(self._watch.facts, self._clock.now_ms(), request)
             except HubError:
                 return  # no renewal: the page says by itself that it is old

@@ -215,7 +215,7 @@ QUIET = frozenset(
     Rows that its sources read|Its records that others refused|Refused here, by originator and code|Alerts about it
     Time used up by what is unread|Something outside was not there|Subscriptions refused|The part that is late
     Age on the recipient's topic|Events that it cannot seal|Cluster behind the directory
-    Partitions that are held, by code
+    Partitions that are held, by code|Alerts that fire
     """.replace("|", "\n").splitlines()
 )
 """Panels that may be empty while all is well, or for the first minutes."""

@@ -192,7 +192,7 @@ def metrics(hostile: bool = False) -> Metrics:
         "gaps": _samples({("JCF", text, "ATF", "no"): 1.0}, "agency", "instance", "publisher", "explained"),
         "missing": _samples({("JCF", text, "ATF", "no"): 2.0}, "agency", "instance", "publisher", "explained"),
         "up": _samples(up, "instance", "role", "agency"),
-        "scraped": _samples({(key[0], key[2]): NOW_MS / 1000 - 7 for key in up}, "instance", "agency"),
+        "answered": _samples({(key[0], key[2]): NOW_MS / 1000 - 7 for key in up}, "instance", "agency"),
         "ready": _samples(alive, "instance", "agency"),
         "build": _samples({(*key, "0.1.0"): 1.0 for key in alive}, "instance", "agency", "version"),
         "directory_version": _samples(

@@ -46,10 +46,10 @@ def test_the_files_load_and_the_people_come_in(folder: Path) -> None:
     tls = ServerTls(settings.tls.certificate, settings.tls.key, settings.tls.people_ca)
     tls.check()
     context = ssl.create_default_context(cafile=str(folder / "people-ca.pem"))
-    context.load_cert_chain(folder / "marie.pem", folder / "marie.key")
-    certificate = x509.load_pem_x509_certificate((folder / "marie.pem").read_bytes())
+    context.load_cert_chain(folder / "desk.pem", folder / "desk.key")
+    certificate = x509.load_pem_x509_certificate((folder / "desk.pem").read_bytes())
     person = People(settings.people).identify(certificate.public_bytes(Encoding.DER))
-    assert (person.subject, person.role) == ("Marie Joseph (Hub operations)", "operator")
+    assert (person.subject, person.role) == ("Operations desk (Hub operations)", "operator")
 
 
 def test_the_commands_of_the_guide_are_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,6 +119,43 @@ def test_promtool_takes_every_query(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr + done.stdout
 
 
+def test_a_course_goes_down_to_zero_and_the_last_answer_stays(tmp_path: Path) -> None:
+    """A rate that is left out where nothing flows would make the line end at the last thing that flowed."""
+    if not shutil.which("promtool"):
+        pytest.skip("promtool is not installed: make setup-observability")
+    rules = {"groups": [{"name": "q", "rules": [{"record": "q:all", "expr": COURSES["all"]}]}]}
+    (tmp_path / "rules.yml").write_text(json.dumps(rules))
+    events = 'cgi_events_total{role="router", outcome="delivered", publisher="JCF", recipient="ATF"}'
+    case = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [
+                    {"series": events, "values": "0+60x10 600x20"},
+                    {"series": 'up{job="cgi-hub", role="router", instance="r"}', "values": "1x10 0x20"},
+                ],
+                "promql_expr_test": [
+                    {"expr": "q:all", "eval_time": "9m", "exp_samples": [{"labels": "q:all", "value": 60}]},
+                    {"expr": "q:all", "eval_time": "29m", "exp_samples": [{"labels": "q:all", "value": 0}]},
+                    {
+                        "expr": QUICK["answered"],
+                        "eval_time": "29m",
+                        "exp_samples": [
+                            {"labels": '{job="cgi-hub", role="router", instance="r"}', "value": 600}  # 10 min
+                        ],
+                    },
+                ],
+            }
+        ],
+    }
+    (tmp_path / "test.yml").write_text(json.dumps(case))
+    command = ["promtool", "test", "rules", "test.yml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # --- topics -----------------------------------------------------------------------------------------------------------
 
 
@@ -138,6 +175,8 @@ async def test_each_router_is_known_by_its_last_heartbeat() -> None:
     assert set(found) == {"a", "b"}
     assert (found["a"].bundles, found["a"].at_ms) == (5, NOW_MS)  # the broker's time, not the router's word
     assert parse_beat(b"\xff", 0) is None
+    for text in (b"[" * 5000, b'{"router":"a","partitions":[],"bundles":Infinity,"quarantined":0}'):
+        assert parse_beat(text, 0) is None
 
 
 async def test_a_record_that_was_quarantined_twice_is_one() -> None:

@@ -202,6 +202,19 @@ def test_the_language_is_chosen_and_remembered(shared: Running) -> None:
     assert "set-cookie" not in client.get("/exchange?lang=xx").headers
 
 
+def test_who_is_struck_out_sees_no_renewal_of_a_page_that_is_open(running: Running) -> None:
+    client = running.client(running.operator)
+    with client.stream("GET", "/live/exchange") as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith("data: ")
+        running.stage.people_file.write_text(PEOPLE_TOML.split("\n\n")[0])
+        running.stage.call(running.stage.watch.look("audit"))
+        renewals = 0
+        for line in lines:
+            renewals += line == ""
+            assert renewals < 4, "it goes on"
+
+
 def test_a_page_that_is_watched_is_renewed(shared: Running) -> None:
     client = shared.client(shared.viewer)
     with client.stream("GET", "/live/exchange", headers={"accept": "text/html, text/event-stream"}) as answer:
