@@ -23,7 +23,7 @@ from tuf.api.metadata import (
 )
 
 from hub.adapters.directory_files import BundleFiles
-from hub.adapters.tuf_keys import CompositeKey
+from hub.adapters.tuf_keys import CompositeKey, verify_keys
 from hub.adapters.tuf_metadata import RepositoryInvalid, hashed_path, read_metadata, root_versions
 from hub.adapters.tuf_reader import (
     INDEX,
@@ -113,6 +113,14 @@ class RepositoryContents:
             return None
         key = delegations.keys[delegations.roles[agency_role(agency)].keyids[0]]
         return key.verify_key if isinstance(key, CompositeKey) else None
+
+    def is_signed(self, role: SignedRole) -> bool:
+        """Whether the keys that the custodians list for this role have all signed it."""
+        delegations = self.targets().signed.delegations
+        if delegations is None or delegations.roles is None or role.role not in delegations.roles:
+            return False
+        keys = verify_keys({keyid: delegations.keys[keyid] for keyid in delegations.roles[role.role].keyids})
+        return len(role.signed_by(keys.values())) == len(keys)
 
     def published_identity(self, agency: AgencyId) -> VerifyKey | None:
         """The identity key that the published directory lists for ``agency``."""

@@ -79,6 +79,28 @@ def date_again(repository: Repository, online: SigningKey, *, now_ms: int, days:
     return done
 
 
+def publish_urgent(repository: Repository, online: SigningKey, *, now_ms: int, days: int = TIMESTAMP_DAYS) -> Published:
+    """Publish what no custodian signs: newer statements and agreements, signed by the keys that are published for them.
+
+    The rest stays staged: a revocation does not wait for a ceremony. Raises as :func:`publish`.
+    """
+    if not repository.files:
+        raise RepositoryInvalid("nothing is published yet")
+    published = Repository(dict(repository.files))
+    published.staged = {
+        name: raw
+        for name, raw in repository.staged.items()
+        if name not in ("root", "targets", "index") and published.is_signed(parse_signed_role(raw))
+    }
+    if not published.staged:
+        raise RepositoryInvalid("nothing is staged that needs no custodian")
+    done = set(published.staged)
+    made = publish(published, online, now_ms=now_ms, days=days)
+    repository.files = published.files
+    repository.staged = {name: raw for name, raw in repository.staged.items() if name not in done}
+    return made
+
+
 def _next_snapshot(repository: Repository, files: Mapping[str, bytes], now_ms: int) -> Snapshot | None:
     """The snapshot of ``files`` after the published one, or ``None`` where nothing changed and it still holds."""
     before = repository.snapshot()

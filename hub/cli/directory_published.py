@@ -13,7 +13,7 @@ from hub.adapters.enrolment import Reply, encode_reply, parse_enrolment
 from hub.adapters.files import read_file, write_file
 from hub.adapters.repository_files import alone_in, load_repository, save_repository
 from hub.adapters.tuf_metadata import RepositoryInvalid
-from hub.adapters.tuf_publish import TIMESTAMP_DAYS, date_again, publish
+from hub.adapters.tuf_publish import TIMESTAMP_DAYS, date_again, publish, publish_urgent
 from hub.adapters.tuf_repository import Repository
 from hub.adapters.tuf_roles import MAX_ROLE_FILE
 from hub.cli.asking import ask, yes_option
@@ -48,6 +48,11 @@ class AgreementsWouldEnd(ConfigError):
 @click.option("--tls", type=FOLDER, help="The operator's folder: ca.pem, tls.pem, tls.key.")
 @click.option("--date-only", is_flag=True, help="Date what is published; what is staged waits: for the daily timer.")
 @click.option(
+    "--urgent",
+    is_flag=True,
+    help="Publish now what no custodian signs (a revocation); the rest waits.",
+)
+@click.option(
     "--end-agreements", is_flag=True, help="Publish although agreements hold no more that a rekeyed agency must sign."
 )
 @passphrase_option
@@ -60,6 +65,7 @@ def publish_command(
     bootstrap: str | None,
     tls: Path | None,
     date_only: bool,
+    urgent: bool,
     end_agreements: bool,
     passphrase_file: Path | None,
     yes: bool,
@@ -71,14 +77,17 @@ def publish_command(
     """
     if (bootstrap is None) != (tls is None):
         raise click.UsageError("--bootstrap and --tls go together")
+    if date_only and urgent:
+        raise click.UsageError("--date-only publishes nothing that is staged, --urgent a part of it: give one of them")
     with alone_in(repository):
         loaded = load_repository(repository)
         if loaded.staged and not date_only:
-            _check_agreements(loaded, end_agreements)
+            if not urgent:
+                _check_agreements(loaded, end_agreements)
             if not as_json or not yes:
                 print_staged(loaded, published(loaded), err=as_json)
             ask("Publish this?", yes=yes)
-        make = date_again if date_only else publish
+        make = date_again if date_only else publish_urgent if urgent else publish
         made = make(loaded, load_private(key, KeyUse.ONLINE, passphrase_file), now_ms=now_ms(), days=days)
         save_repository(loaded, repository)
         sent = _send(loaded, bootstrap, tls)

@@ -231,6 +231,26 @@ class TestPublishing:
         ran = hub("directory publish repo --key online.key --bootstrap localhost:1 --tls .")
         assert (ran.code, "not on Kafka yet: run it again" in ran.err) == (3, True)
 
+    def test_a_revocation_does_not_wait_for_a_ceremony(self) -> None:
+        assert hub("directory publish repo --key online.key --urgent --yes").code == 2, "nothing is staged"
+        ok("directory suspend-agency repo ATF --yes")
+        ran = hub("directory publish repo --key online.key --urgent --yes")
+        assert (ran.code, "needs no custodian" in ran.err) == (2, True)
+        ok("agency rotate signing JCF --revoke --yes")
+        ok("directory update-agency repo JCF/statement.json --yes")
+        assert hub("directory publish repo --key online.key --yes").code == 2, "ATF's suspension lacks signatures"
+        told = ok("directory publish repo --key online.key --urgent --yes --json").json
+        assert told["version"] == 2
+        shown = ok("directory show repo --root root.json --json").json["agencies"]
+        assert {row["agency"]: (row["state"], row["statement"]) for row in shown} == {
+            "ATF": ("active", 1),
+            "HUB": ("active", 1),
+            "JCF": ("active", 2),
+        }
+        assert hub("directory status repo --json").json["staged"] == ["index", "targets"]
+        ok("directory sign repo --key c1.key --key c2.key --yes")
+        assert ok("directory publish repo --key online.key --yes --json").json["version"] == 3
+
     def test_another_key_dates_nothing(self) -> None:
         ran = hub("directory publish repo --key other.key")
         assert (ran.code, "online" in ran.err) == (2, True)
