@@ -16,6 +16,8 @@ from hub.errors import UnavailableError
 _SECONDS: Final = 10.0
 _STEP: Final = 60
 _HOUR: Final = 3600
+_WRONG_FORM: Final = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
+"""What an answer of another form than Prometheus's makes of the reading of it."""
 
 
 class PrometheusUnavailable(UnavailableError):
@@ -54,7 +56,7 @@ class Prometheus:
         data = await self._ask("alerts", {})
         try:
             return tuple(_alert(each) for each in data["alerts"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except _WRONG_FORM as error:
             raise PrometheusUnavailable("alerts of an unknown form", url=self._host) from error
 
     async def _ask_all(self, path: str, forms: Iterable[Mapping[str, str]]) -> list[Any]:
@@ -66,7 +68,7 @@ class Prometheus:
         try:
             answer = await (self._client.post(url, data=dict(form)) if form else self._client.get(url))
             body = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, ValueError, RecursionError) as error:
             raise PrometheusUnavailable(
                 f"Prometheus does not answer: {type(error).__name__}", url=self._host
             ) from error
@@ -84,7 +86,7 @@ class Prometheus:
 def _samples(result: Iterable[Any]) -> tuple[Sample, ...]:
     try:
         found = [Sample(_labels(each), float(each["value"][1])) for each in result]
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except _WRONG_FORM as error:
         raise PrometheusUnavailable("an answer of an unknown form") from error
     return tuple(sample for sample in found if math.isfinite(sample.value))
 
@@ -98,7 +100,7 @@ def _courses(result: Iterable[Any]) -> tuple[Course, ...]:
             )
             for each in result
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except _WRONG_FORM as error:
         raise PrometheusUnavailable("a course of an unknown form") from error
 
 

@@ -21,6 +21,7 @@ from hub.console.sources import (
     DirectoryHistory,
     HeartbeatSource,
     HistoryInvalid,
+    HistorySource,
     MetricsSource,
     QuarantineSource,
     parse_beat,
@@ -98,6 +99,26 @@ async def test_what_is_no_answer_is_unavailable_and_tells_no_secret(asked: str, 
     with pytest.raises(PrometheusUnavailable) as refused:
         await (source.alerts() if asked == "alerts" else source.query({"up": "up"}, NOW_MS))
     assert "secret" not in refused.value.diagnostics()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"status": "success", "data": {"result": [{"metric": null, "value": [0, "1"], "values": []}]}}',
+        b'{"status": "success", "data": {"result": [{"metric": [], "value": [0, "1"], "values": []}]}}',
+        b'{"status": "success", "data": {"result": [{"metric": {}, "value": ["1"], "values": [["inf", "1"]]}]}}',
+        b'{"status": "success", "data": {"result": 5}}',
+    ],
+    ids=["deep", "no labels", "a list of labels", "no value and the end of time", "a number"],
+)
+async def test_an_answer_that_is_none_of_prometheus_does_not_end_the_console(body: bytes) -> None:
+    asked = prometheus(lambda _request: httpx.Response(200, content=body))
+    for source in (MetricsSource(asked), HistorySource(asked)):
+        with pytest.raises(PrometheusUnavailable):
+            await source.read(NOW_MS)
+    with pytest.raises(PrometheusUnavailable):
+        await asked.courses(COURSES, NOW_MS)
 
 
 async def test_no_prometheus_is_unavailable() -> None:
