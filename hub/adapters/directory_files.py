@@ -60,7 +60,11 @@ class FolderFiles:
 
     def read(self, path: str) -> bytes | None:
         file = self.folder / check_path(path)
-        return read_file(file, MAX_FILE) if file.is_file() else None
+        if not file.is_file():
+            return None
+        if file.stat().st_size > MAX_FILE:  # refused as what came by another way is; it ends no process
+            raise DirectoryBundleMalformed(f"the file is longer than {MAX_FILE} bytes", path=path)
+        return read_file(file, MAX_FILE)
 
     def write(self, path: str, raw: bytes) -> None:
         """Put a file there, at once and durably."""

@@ -5,6 +5,7 @@ docs/spec/directory.md, sections 8 and 9. What comes out was verified as a reade
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +23,7 @@ from hub.trust.composite import SigningKey
 
 TIMESTAMP_DAYS: Final = 14
 """How long a published directory holds: as long as a site may be away, and the operator's key be stolen unnoticed."""
+_SNAPSHOT: Final = re.compile(r"metadata/([0-9]+)\.snapshot\.json", re.ASCII)
 
 
 class RepositoryUnsigned(ConfigError):
@@ -39,9 +41,12 @@ class Published:
     dropped: tuple[str, ...]
 
 
-def publish(repository: Repository, online: SigningKey, *, now_ms: int, days: int = TIMESTAMP_DAYS) -> Published:
+def publish(
+    repository: Repository, online: SigningKey, *, now_ms: int, days: int = TIMESTAMP_DAYS, above: int = 0
+) -> Published:
     """Make what is staged the current version, or date the current one anew. In memory: see save_repository.
 
+    ``above``: the version's number is higher than this one, which readers have seen and we never made (directory 8.4).
     What comes out was verified as a reader does. Raises :class:`RepositoryUnsigned`, :class:`RepositoryInvalid`,
     and what the reader refuses.
     """
@@ -53,7 +58,7 @@ def publish(repository: Repository, online: SigningKey, *, now_ms: int, days: in
     signer = CompositeSigner(online)
     if signer.public_key.keyid not in repository.root().signed.roles["timestamp"].keyids:
         raise RepositoryInvalid("this key is none of the root's online keys", key_id=signer.public_key.keyid[:16])
-    snapshot = _next_snapshot(repository, files, now_ms)
+    snapshot = _next_snapshot(repository, files, now_ms, above)
     if snapshot is not None:
         metadata = Metadata(snapshot)
         metadata.sign(signer)
@@ -101,7 +106,7 @@ def publish_urgent(repository: Repository, online: SigningKey, *, now_ms: int, d
     return made
 
 
-def _next_snapshot(repository: Repository, files: Mapping[str, bytes], now_ms: int) -> Snapshot | None:
+def _next_snapshot(repository: Repository, files: Mapping[str, bytes], now_ms: int, above: int) -> Snapshot | None:
     """The snapshot of ``files`` after the published one, or ``None`` where nothing changed and it still holds."""
     before = repository.snapshot()
     meta = {} if before is None else dict(before.meta)
@@ -115,9 +120,10 @@ def _next_snapshot(repository: Repository, files: Mapping[str, bytes], now_ms: i
         )
         meta[f"{name}.json"] = MetaFile.from_data(version, files[f"metadata/{version}.{name}.json"], ["sha256"])
     renewed = before is None or before.expires < after(now_ms, TARGETS_DAYS // 2)
-    if before is not None and meta == before.meta and not renewed:
+    number = 0 if before is None else before.version
+    if before is not None and meta == before.meta and not renewed and above < number:
         return None
-    version = 1 if before is None else before.version + 1
+    version = max(number, above) + 1
     return Snapshot(version, None, after(now_ms, TARGETS_DAYS), meta)
 
 
@@ -135,7 +141,8 @@ def _next_timestamp(
 def _wanted(files: Mapping[str, bytes], version: int) -> dict[str, bytes]:
     """The files of the snapshot ``version`` and of the one before, which a reader may be at, and every root."""
     wanted = {"metadata/timestamp.json"} | {f"metadata/{number}.root.json" for number in root_versions(files)}
-    for number in (version - 1, version):
+    earlier = [int(found[1]) for path in files if (found := _SNAPSHOT.fullmatch(path)) and int(found[1]) < version]
+    for number in (*sorted(earlier)[-1:], version):
         name = f"metadata/{number}.snapshot.json"
         if name not in files:
             continue

@@ -30,6 +30,7 @@ from hub.cli.directory_staged import (
 from hub.cli.key_options import passphrase_option
 from hub.errors import ConfigError, HubError
 from hub.trust.keys import KeyUse
+from hub.wire.limits import SEQUENCE
 
 
 class AgreementsWouldEnd(ConfigError):
@@ -46,6 +47,12 @@ class AgreementsWouldEnd(ConfigError):
 )
 @click.option("--bootstrap", help="host:port of Kafka: the topic hub.directory then gets it too.")
 @click.option("--tls", type=FOLDER, help="The operator's folder: ca.pem, tls.pem, tls.key.")
+@click.option(
+    "--above",
+    type=click.IntRange(1, SEQUENCE - 1),
+    metavar="VERSION",
+    help="Number it higher than VERSION, which sites have seen: after the theft of an online key.",
+)
 @click.option("--date-only", is_flag=True, help="Date what is published; what is staged waits: for the daily timer.")
 @click.option(
     "--urgent",
@@ -64,6 +71,7 @@ def publish_command(
     days: int,
     bootstrap: str | None,
     tls: Path | None,
+    above: int | None,
     date_only: bool,
     urgent: bool,
     end_agreements: bool,
@@ -79,6 +87,8 @@ def publish_command(
         raise click.UsageError("--bootstrap and --tls go together")
     if date_only and urgent:
         raise click.UsageError("--date-only publishes nothing that is staged, --urgent a part of it: give one of them")
+    if above is not None and (date_only or urgent):
+        raise click.UsageError("--above numbers a version of all that is staged: without --date-only, without --urgent")
     with alone_in(repository):
         loaded = load_repository(repository)
         if loaded.staged and not date_only:
@@ -87,8 +97,12 @@ def publish_command(
             if not as_json or not yes:
                 print_staged(loaded, published(loaded), err=as_json)
             ask("Publish this?", yes=yes)
-        make = date_again if date_only else publish_urgent if urgent else publish
-        made = make(loaded, load_private(key, KeyUse.ONLINE, passphrase_file), now_ms=now_ms(), days=days)
+        private = load_private(key, KeyUse.ONLINE, passphrase_file)
+        if above is None:
+            make = date_again if date_only else publish_urgent if urgent else publish
+            made = make(loaded, private, now_ms=now_ms(), days=days)
+        else:
+            made = publish(loaded, private, now_ms=now_ms(), days=days, above=above)
         save_repository(loaded, repository)
         sent = _send(loaded, bootstrap, tls)
     directory = made.verified.directory

@@ -10,15 +10,27 @@ from pathlib import Path
 import pytest
 
 from hub.adapters import directory_files, repository_files
+from hub.adapters.directory_files import FolderFiles
 from hub.adapters.files import write_file
 from hub.adapters.repository_files import RepositoryInUse, alone_in, load_repository, save_repository
 from hub.adapters.tuf_publish import publish
-from hub.adapters.tuf_reader import load_directory
+from hub.adapters.tuf_reader import TufDirectory, load_directory
 from hub.adapters.tuf_repository import Repository
+from hub.errors import RejectedError
 from hub.model import AgencyId
-from tests.support.authority import NOW_MS, World
+from tests.support.authority import NOW_MS, World, signing_key
 
 ATF = AgencyId("ATF")
+
+
+class Fixed:
+    """A clock that stands."""
+
+    def now_ms(self) -> int:
+        return NOW_MS
+
+    def monotonic(self) -> float:
+        return NOW_MS / 1000
 
 
 class Died(BaseException):
@@ -127,6 +139,43 @@ class TestDying:
         found.discard()
         save_repository(found, home)
         assert not load_repository(home).staged
+
+
+def test_above_what_a_thief_numbered(world: World, home: Path) -> None:
+    """directory 8.4: readers remember the version that a stolen online key made; ours follows it."""
+    pinned = (home.parent / "root.json").read_bytes()
+    readers = TufDirectory(FolderFiles(home), root=pinned, folder=home.parent / "state", clock=Fixed())
+    thief = load_repository(home)
+    publish(thief, world.online, now_ms=NOW_MS, above=3_000_000_000)
+    save_repository(thief, home)
+    readers.refresh()
+    assert readers.current().version == 3_000_000_001
+    ours, new = world.repository, signing_key("the next online key")
+    ours.change_root(now_ms=NOW_MS, online=[new.public])
+    signed(world, ours)
+    publish(ours, new, now_ms=NOW_MS)
+    save_repository(ours, home)
+    readers.refresh()
+    assert readers.refused is not None
+    assert readers.refused.code == "directory.rolled_back"
+    done = publish(ours, new, now_ms=NOW_MS, above=3_000_000_001)
+    assert sorted(path for path in done.written) == ["metadata/3000000002.snapshot.json", "metadata/timestamp.json"]
+    save_repository(ours, home)
+    readers.refresh()
+    assert readers.current().version == 3_000_000_002
+    publish(ours, new, now_ms=NOW_MS)
+    assert sum(path.endswith(".snapshot.json") for path in ours.files) == 2, "the one before stays for who is at it"
+
+
+@pytest.mark.parametrize("path", ["metadata/timestamp.json", "metadata/1.targets.json"])
+def test_a_huge_file_ends_no_process(world: World, home: Path, path: str) -> None:
+    with (home / path).open("wb") as file:
+        file.truncate(5_000_000_000)
+    pinned = (home.parent / "root.json").read_bytes()
+    readers = TufDirectory(FolderFiles(home), root=pinned, folder=home.parent / "state", clock=Fixed())
+    readers.refresh()
+    assert readers.refused is not None
+    assert isinstance(readers.refused, RejectedError)
 
 
 class TestAlone:
