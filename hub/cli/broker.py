@@ -46,7 +46,7 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group()
 def cli() -> None:
-    """The Kafka of this machine: topics, access rules, certificates."""
+    """The Kafka that carries it: topics, permissions and quotas by plan and apply; certificates; a local node."""
 
 
 # --- topics and access rules ------------------------------------------------------------------------------------------

@@ -30,7 +30,10 @@ EXIT_INTERRUPTED: Final = 130
 GROUPS: Final[dict[str, tuple[str, str]]] = {
     "agency": ("hub.cli.agency", "An agency's own keys: make them, enrol, see what expires, replace and destroy them."),
     "agreement": ("hub.cli.agreement", "What two agencies agree on: draft, check, show, compare, sign."),
-    "broker": ("hub.cli.broker", "The Kafka of this machine: topics, access rules, certificates."),
+    "broker": (
+        "hub.cli.broker",
+        "The Kafka that carries it: topics, permissions and quotas by plan and apply; certificates; a local node.",
+    ),
     "catalog": ("hub.cli.catalog", "Event types: show, check, render."),
     "console": ("hub.cli.console", "The operators' web console, and its audit log."),
     "directory": ("hub.cli.directory", "Who is who: agencies, keys and agreements, signed by the custodians."),
