@@ -33,10 +33,10 @@ from hub.model import AgencyId, Event
 from hub.ports import BusConsumer, BusProducer
 from hub.topics import deliver_topic
 from hub.trust.directory import DirectoryExpired
-from tests.support.authority import World
+from tests.support.authority import NOW_MS, World
 from tests.support.file_bus import FileConsumer, FileProducer
 from tests.support.samples import catalog
-from tests.support.sites import RELEASE, Net, trace
+from tests.support.sites import RELEASE, JumpingClock, Net, trace
 
 BATCH = 7
 AGAIN = 20
@@ -49,11 +49,19 @@ PUBLISHER, RECIPIENT = AgencyId("KILL-P"), AgencyId("KILL-R")
 """Agencies of these tests alone: on the session's broker nobody else writes to their topics."""
 
 
-def make_net() -> Net:
-    world = World.of(PUBLISHER, RECIPIENT)
+def present(kafka: Kafka | None) -> int:
+    """What a process's clock says at its start."""
+    return NOW_MS if kafka is None else int(time.time() * 1000)
+
+
+def make_net(*, now_ms: int = NOW_MS) -> Net:
+    """``now_ms``: the present; over Kafka the real one, since a publisher compares its clock with the broker's."""
+    world = World.of(PUBLISHER, RECIPIENT, now_ms=now_ms)
     world.agree(PUBLISHER, RECIPIENT, "trace.request")
     return Net(
-        world=world, release=RELEASE.replace("ATF", RECIPIENT).replace("CCGIU", RECIPIENT).replace("RSS", RECIPIENT)
+        world=world,
+        clock=JumpingClock(now_ms),
+        release=RELEASE.replace("ATF", RECIPIENT).replace("CCGIU", RECIPIENT).replace("RSS", RECIPIENT),
     )
 
 
@@ -167,7 +175,7 @@ async def _publish(folder: Path, total: int, kafka: Kafka | None, *, with_direct
         drain=10.0 if with_directory else 0.0,
     )
     outbox = SqliteOutbox(folder / "outbox.sqlite", agency=PUBLISHER)
-    net = make_net()
+    net = make_net(now_ms=present(kafka))
     if not with_directory:
         net.directory.given = DirectoryExpired("nobody signed a newer one")
     async with net.publisher(PUBLISHER, outbox=outbox, producer=producer, limits=limits) as publisher:
@@ -203,7 +211,9 @@ async def _subscribe(folder: Path, total: int, kafka: Kafka | None) -> None:
     limits = SubscriberLimits(poll_wait=0.05, batch_records=3, retry_first=0.01)
     inbox = SqliteInbox(folder / "inbox.sqlite", agency=RECIPIENT)
     async with (
-        make_net().subscriber(sink, agency=RECIPIENT, inbox=inbox, consumer=consumer, limits=limits) as subscriber,
+        make_net(now_ms=present(kafka)).subscriber(
+            sink, agency=RECIPIENT, inbox=inbox, consumer=consumer, limits=limits
+        ) as subscriber,
         asyncio.TaskGroup() as tasks,
     ):
         tasks.create_task(subscriber.run())

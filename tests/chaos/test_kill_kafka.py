@@ -17,7 +17,7 @@ from hub.ports import OutgoingRecord
 from hub.routing import route_bundle
 from hub.topics import ROUTER_GROUP, deliver_topic, ingest_topic
 from hub.trust.checks import FlushCache
-from tests.chaos.processes import PUBLISHER, RECIPIENT, Kafka, draw_moment, make_net, publish, subscribe
+from tests.chaos.processes import PUBLISHER, RECIPIENT, Kafka, draw_moment, make_net, present, publish, subscribe
 from tests.chaos.test_kill import SIGKILL, assert_exact, run
 from tests.support.broker import Broker
 from tests.support.routing import Asking
@@ -29,7 +29,7 @@ KILLS = 3
 
 async def route(kafka: Kafka) -> None:
     """The router's part, until it is cancelled: verify, decide, deliver, commit."""
-    net, flushes = make_net(), FlushCache()
+    net, flushes = make_net(now_ms=present(kafka)), FlushCache()
     consumer = KafkaConsumer(kafka[0], kafka[1][HUB], group=ROUTER_GROUP, topics=[ingest_topic(PUBLISHER)])
     producer = KafkaProducer(kafka[0], kafka[1][HUB])
     try:
