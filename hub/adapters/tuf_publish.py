@@ -84,24 +84,29 @@ def date_again(repository: Repository, online: SigningKey, *, now_ms: int, days:
     return done
 
 
-def publish_urgent(repository: Repository, online: SigningKey, *, now_ms: int, days: int = TIMESTAMP_DAYS) -> Published:
-    """Publish what no custodian signs: newer statements and agreements, signed by the keys that are published for them.
-
-    The rest stays staged: a revocation does not wait for a ceremony. Raises as :func:`publish`.
-    """
+def urgent_part(repository: Repository) -> Repository:
+    """The repository with only that staged which no custodian signs: newer statements and agreements, signed by the
+    keys that are published for them. Raises :class:`RepositoryInvalid` where there is nothing of that kind."""
     if not repository.files:
         raise RepositoryInvalid("nothing is published yet")
-    published = Repository(dict(repository.files))
-    published.staged = {
+    part = Repository(dict(repository.files))
+    part.staged = {
         name: raw
         for name, raw in repository.staged.items()
-        if name not in ("root", "targets", "index") and published.is_signed(parse_signed_role(raw))
+        if name not in ("root", "targets", "index") and part.is_signed(parse_signed_role(raw))
     }
-    if not published.staged:
+    if not part.staged:
         raise RepositoryInvalid("nothing is staged that needs no custodian")
-    done = set(published.staged)
-    made = publish(published, online, now_ms=now_ms, days=days)
-    repository.files = published.files
+    return part
+
+
+def publish_urgent(repository: Repository, online: SigningKey, *, now_ms: int, days: int = TIMESTAMP_DAYS) -> Published:
+    """Publish :func:`urgent_part`; the rest stays staged: a revocation does not wait for a ceremony. Raises as
+    :func:`publish`."""
+    part = urgent_part(repository)
+    done = set(part.staged)
+    made = publish(part, online, now_ms=now_ms, days=days)
+    repository.files = part.files
     repository.staged = {name: raw for name, raw in repository.staged.items() if name not in done}
     return made
 

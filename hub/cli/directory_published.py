@@ -13,7 +13,7 @@ from hub.adapters.enrolment import Reply, encode_reply, parse_enrolment
 from hub.adapters.files import read_file, write_file
 from hub.adapters.repository_files import alone_in, load_repository, save_repository
 from hub.adapters.tuf_metadata import RepositoryInvalid
-from hub.adapters.tuf_publish import TIMESTAMP_DAYS, date_again, publish, publish_urgent
+from hub.adapters.tuf_publish import TIMESTAMP_DAYS, date_again, publish, publish_urgent, urgent_part
 from hub.adapters.tuf_repository import Repository
 from hub.adapters.tuf_roles import MAX_ROLE_FILE
 from hub.cli.asking import ask, yes_option
@@ -95,7 +95,7 @@ def publish_command(
             if not urgent:
                 _check_agreements(loaded, end_agreements)
             if not as_json or not yes:
-                print_staged(loaded, published(loaded), err=as_json)
+                print_staged(urgent_part(loaded) if urgent else loaded, published(loaded), err=as_json)
             ask("Publish this?", yes=yes)
         private = load_private(key, KeyUse.ONLINE, passphrase_file)
         if above is None:

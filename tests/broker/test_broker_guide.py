@@ -99,4 +99,15 @@ def follow(port: int) -> None:
 
 def test_the_guide_has_them_all() -> None:
     told = {line.split()[1] for line in commands()}
-    assert told == {"start", "apply", "issue", "plan", "follow", "request", "renew", "certify-ca", "export"}
+    assert told == {
+        "start",
+        "apply",
+        "issue",
+        "plan",
+        "follow",
+        "request",
+        "renew",
+        "certify-ca",
+        "export",
+        "issue-node",
+    }

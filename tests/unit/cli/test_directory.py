@@ -239,6 +239,8 @@ class TestPublishing:
         ok("agency rotate signing JCF --revoke --yes")
         ok("directory update-agency repo JCF/statement.json --yes")
         assert hub("directory publish repo --key online.key --yes").code == 2, "ATF's suspension lacks signatures"
+        ran = hub("directory publish repo --key online.key --urgent")
+        assert ("is revoked" in ran.out, "is suspended" in ran.out) == (True, False), "only what is published is shown"
         told = ok("directory publish repo --key online.key --urgent --yes --json").json
         assert told["version"] == 2
         shown = ok("directory show repo --root root.json --json").json["agencies"]
