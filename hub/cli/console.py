@@ -40,9 +40,10 @@ def audit(config: Path, as_json: bool) -> None:
     settings = load_console(config)
     configure_log(settings.log, quiet=True)
     trail = run_until_signalled(lambda _stop: read_trail_once(settings))
+    writers = sorted({written.entry.writer for written in trail.entries})
     if as_json:
         entries = [{**written.entry.model_dump(mode="json"), "offset": written.offset} for written in trail.entries]
-        click.echo(json.dumps({"entries": entries, "faults": list(trail.faults)}, indent=2))
+        click.echo(json.dumps({"entries": entries, "writers": writers, "faults": list(trail.faults)}, indent=2))
     else:
         from hub.console.render import moment
 
@@ -52,7 +53,8 @@ def audit(config: Path, as_json: bool) -> None:
                 f"{moment(entry.at_ms)}  {entry.writer} #{entry.number}  {entry.who}  {entry.what}  {entry.place}"
                 + (f"  {entry.reason}" if entry.reason else "")
             )
-        click.echo(f"{len(trail.entries)} entries, " + ("the chains hold" if not trail.faults else "NOT WHOLE:"))
+        said = "the chains hold" if not trail.faults else "NOT WHOLE:"
+        click.echo(f"{len(trail.entries)} entries of {', '.join(writers) or 'nobody'}, {said}")
         for fault in trail.faults:
             click.echo(f"  {fault}")
     verify_trail(trail)
