@@ -76,6 +76,10 @@ GaugeName = Literal[
     "cgi_brokers",
     "cgi_broker_disk_bytes",
     "cgi_controllers",
+    "cgi_broker_heap_bytes",
+    "cgi_broker_collections",
+    "cgi_broker_collection_seconds",
+    "cgi_broker_threads",
 ]
 MetricName = CounterName | HistogramName | GaugeName
 Kind = Literal["counter", "histogram", "gauge"]
@@ -392,6 +396,15 @@ _DECLARED: Final = (
         "1 while the brokers name a leader of the controllers, else 0.",
         (_closed("state", "what the controller does", "leading"),),
     ),
+    Metric(
+        "cgi_broker_heap_bytes",
+        "gauge",
+        "Heap of the Kafka on the exporter's machine; only where `jvm_folder` is set.",
+        (_closed("kind", "what is in use; the most it may take", "used", "most"),),
+    ),
+    Metric("cgi_broker_collections", "gauge", "Garbage collections of that Kafka since it started."),
+    Metric("cgi_broker_collection_seconds", "gauge", "Time in them since it started."),
+    Metric("cgi_broker_threads", "gauge", "Live threads of that Kafka."),
 )
 
 METRICS: Final[dict[str, Metric]] = {metric.name: metric for metric in _DECLARED}

@@ -332,6 +332,9 @@ class ExporterSettings(Settings):
     kafka: KafkaSettings
     interval: Annotated[float, Field(ge=0.1, le=3600)] = 15.0
     """Seconds between two looks at the broker."""
+    jvm_folder: AnyPath | None = None
+    """Where the JVM of a Kafka on this machine keeps its counters, ``/tmp/hsperfdata_<user>``: heap, collections
+    and threads are then served too. The exporter must be that user."""
     metrics: MetricsSettings = MetricsSettings(stale_after=60)
     log: LogSettings = LogSettings()
 

@@ -8,6 +8,7 @@ root to pin, a certificate of the operator, and where Kafka is; the directory it
 from __future__ import annotations
 
 import contextlib
+import getpass
 import io
 import json
 import shutil
@@ -180,7 +181,8 @@ def follower_toml(ceremony: Ceremony, bootstrap: str, tls: TlsFiles) -> Path:
 def exporter_toml(ceremony: Ceremony, bootstrap: str, tls: TlsFiles) -> Path:
     """The configuration of the process that tells Prometheus of the broker."""
     path = ceremony.folder / "operator" / "exporter.toml"
-    path.write_text(f'state = "exporter"\ninterval = 5\n{_connection(bootstrap, tls)}', encoding="utf-8")
+    counters = f'jvm_folder = "/tmp/hsperfdata_{getpass.getuser()}"'
+    path.write_text(f'state = "exporter"\ninterval = 5\n{counters}\n{_connection(bootstrap, tls)}', encoding="utf-8")
     return path
 
 

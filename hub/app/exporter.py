@@ -8,11 +8,13 @@ import math
 import os
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 from hub.adapters.clock import SystemClock
 from hub.adapters.files import FileUnreadable
 from hub.adapters.group_lag import GroupLag
+from hub.adapters.jvm_counters import read_kafka_jvm
 from hub.adapters.kafka_figures import Figures, KafkaFigures, TopicFigures
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
@@ -40,6 +42,12 @@ FIGURES: Final[tuple[GaugeName, ...]] = (
     "cgi_controllers",
 )
 """What is said anew with each look; a group or a topic that is gone is not said any more."""
+JVM_FIGURES: Final[tuple[GaugeName, ...]] = (
+    "cgi_broker_heap_bytes",
+    "cgi_broker_collections",
+    "cgi_broker_collection_seconds",
+    "cgi_broker_threads",
+)
 
 
 async def run_exporter(settings: ExporterSettings, *, stop: asyncio.Event) -> None:
@@ -65,6 +73,8 @@ async def run_exporter(settings: ExporterSettings, *, stop: asyncio.Event) -> No
         async with health_served(metrics, progress, clock, refresh, settings, "exporter"):
             while not stop.is_set():
                 await look(figures, metrics, progress, clock)
+                if settings.jvm_folder is not None:
+                    await look_at_jvm(settings.jvm_folder, metrics, progress)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), settings.interval)
             say("process.stopping", role="exporter", agency=settings.agency)
@@ -88,6 +98,21 @@ async def look(
         progress.increment("cgi_unavailable_total", operation="figures", code=missed.code)
     show(seen, metrics, now_ms=clock.now_ms())
     progress.gauge("cgi_progress_timestamp_seconds", clock.now_ms() / 1000, worker=WORKER)
+
+
+async def look_at_jvm(folder: Path, metrics: PrometheusObserver, progress: ProgressObserver) -> None:
+    """The same for the JVM of the Kafka on this machine. Where it is not there, its figures are not said."""
+    try:
+        seen = await asyncio.to_thread(read_kafka_jvm, folder)
+    except UnavailableError as error:
+        progress.increment("cgi_unavailable_total", operation="figures", code=error.code)
+        metrics.clear(*JVM_FIGURES)
+        return
+    metrics.gauge("cgi_broker_heap_bytes", seen.heap_used, kind="used")
+    metrics.gauge("cgi_broker_heap_bytes", seen.heap_most, kind="most")
+    metrics.gauge("cgi_broker_collections", seen.collections)
+    metrics.gauge("cgi_broker_collection_seconds", seen.collection_seconds)
+    metrics.gauge("cgi_broker_threads", seen.threads)
 
 
 def show(seen: Figures, metrics: PrometheusObserver, *, now_ms: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hub.adapters.clock import SystemClock
@@ -10,8 +11,9 @@ from hub.adapters.group_lag import GroupLag
 from hub.adapters.kafka_figures import Figures, NodeFigures, TopicFigures
 from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
-from hub.app.exporter import WORKER, look, show
+from hub.app.exporter import WORKER, look, look_at_jvm, show
 from hub.errors import BusUnavailable, UnavailableError
+from tests.unit.adapters.test_jvm_counters import KAFKA, encode
 
 NOW = 1_790_000_000_000
 WAITS = (("deliver.ATF", 0), 5)
@@ -112,3 +114,22 @@ async def test_while_nothing_answers_what_was_seen_stays_and_no_broker_is_up() -
     assert (now['cgi_brokers{state="up"}'], now['cgi_controllers{state="leading"}']) == (0, 0)
     assert now['cgi_group_lag_records{group="ATF.site",topic="deliver.ATF"}'] == 5
     assert now['cgi_unavailable_total{code="bus.unavailable",operation="figures"}'] == 3
+
+
+async def test_the_jvm_of_a_kafka_on_this_machine(tmp_path: Path) -> None:
+    metrics = PrometheusObserver()
+    progress = ProgressObserver(metrics, SystemClock(), stale_after=60)
+    (tmp_path / "7").write_bytes(encode(KAFKA))
+    await look_at_jvm(tmp_path, metrics, progress)
+    now = said(metrics)
+    assert (now['cgi_broker_heap_bytes{kind="used"}'], now['cgi_broker_heap_bytes{kind="most"}']) == (123, 1_000)
+    assert (now["cgi_broker_collections"], now["cgi_broker_collection_seconds"], now["cgi_broker_threads"]) == (
+        5,
+        2,
+        94,
+    )
+    (tmp_path / "7").unlink()
+    await look_at_jvm(tmp_path, metrics, progress)
+    now = said(metrics)
+    assert not [name for name in now if name.startswith(("cgi_broker_heap", "cgi_broker_coll", "cgi_broker_threads"))]
+    assert now['cgi_unavailable_total{code="jvm.counters_missing",operation="figures"}'] == 1
