@@ -311,6 +311,7 @@ class World:
                 self.repository.sign(custodian)
         days = max(1, (self.expires_at_ms - self.now_ms) // DAY_MS)
         publish(self.repository, self.online, now_ms=self.now_ms, days=days)
+        self.version = self.repository.snapshot_version()  # what a process has that reads it
         return self.repository
 
     def snapshot(self) -> bytes:
@@ -324,7 +325,7 @@ class World:
         return self.repository.files["metadata/1.root.json"]
 
     def directory(self) -> Directory:
-        """The world as the frozen value that a reader has; its version is the builder's own."""
+        """The world as the frozen value that a reader has; its version is the builder's own, or as published last."""
         index = Index(HUB, tuple(ListedAgency(a, f"the agency {a}", keys.active) for a, keys in self.keys.items()), ())
         statements = {agency: encode_statement(self.statement(agency)) for agency in self.keys}
         told = repr((self.version, self.expires_at_ms, index, sorted(statements.items()), self.agreed)).encode()
