@@ -22,21 +22,13 @@ from hub.wire.bundle import parse_delivered
 from hub.wire.frames import parse_entry, parse_head
 from hub.wire.quarantine import parse_quarantined
 from tests.support.authority import World
-from tests.support.broker import Broker, running_broker
+from tests.support.broker import Broker
 from tests.support.deployment import Deployment, wait_ready
 from tests.support.routing import Site
 
 pytestmark = pytest.mark.broker
 
 SITES, BUNDLES = 6, 40
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A node of their own: what other tests left on these agencies' topics may name a later directory, and is waited
-    for."""
-    with running_broker(tmp_path_factory.mktemp("broker")) as started:
-        yield started
 
 
 @pytest.fixture

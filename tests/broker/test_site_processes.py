@@ -13,7 +13,7 @@ import pytest
 
 from hub.model import HUB
 from tests.support.authority import World
-from tests.support.broker import Broker, running_broker
+from tests.support.broker import Broker
 from tests.support.deployment import HUB_COMMAND, Deployment, wait_ready
 
 pytestmark = pytest.mark.broker
@@ -40,14 +40,6 @@ def wait_for(done: Callable[[], object], seconds: float = 40.0) -> None:
         if time.monotonic() > end:
             raise TimeoutError
         time.sleep(0.2)
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A node of their own: what other tests left on these agencies' topics may name a later directory, and is waited
-    for."""
-    with running_broker(tmp_path_factory.mktemp("broker")) as started:
-        yield started
 
 
 @pytest.fixture

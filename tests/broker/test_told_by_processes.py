@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from hub.model import HUB
 from tests.support.authority import World
-from tests.support.broker import Broker, running_broker
+from tests.support.broker import Broker
 from tests.support.deployment import Deployment, wait_ready
 
 pytestmark = pytest.mark.broker
@@ -51,14 +51,6 @@ class Collector(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         return
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A node of their own: what other tests left on these agencies' topics may name a later directory, and is waited
-    for."""
-    with running_broker(tmp_path_factory.mktemp("broker")) as started:
-        yield started
 
 
 @pytest.fixture
