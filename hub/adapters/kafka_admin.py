@@ -76,7 +76,6 @@ def _configuration(bootstrap: str, tls: TlsFiles) -> dict[str, Any]:
         "ssl.ca.location": str(tls.ca),
         "ssl.certificate.location": str(tls.certificate),
         "ssl.key.location": str(tls.key),
-        **({} if (password := tls.key_password()) is None else {"ssl.key.password": password.decode()}),
         "ssl.endpoint.identification.algorithm": "https",
         "enable.ssl.certificate.verification": True,
         "log_level": 0,

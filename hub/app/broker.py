@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import platform
-from importlib.metadata import version
 from typing import Final
 
 from hub.adapters.clock import SystemClock
-from hub.adapters.files import FileUnreadable
 from hub.adapters.kafka_admin import KafkaAdmin
 from hub.adapters.progress import ProgressObserver
-from hub.adapters.prometheus import PrometheusObserver
 from hub.adapters.standing import StandingFacts
 from hub.app.keys import tls_files
-from hub.app.process import following, health_served, watch_directory
+from hub.app.process import following, health_served, make_observers, make_state, say_started, watch_directory
 from hub.client.backoff import Backoff
 from hub.client.directory_source import DirectorySource
 from hub.cluster import Plan, wanted_by
 from hub.errors import HubError, InvariantError
-from hub.log_words import identify, say
+from hub.log_words import say
 from hub.settings import BrokerSettings
 from hub.topics import Declaration, Quotas
 from hub.trust.directory import Directory
@@ -33,16 +28,9 @@ LOOK_SECONDS: Final = 0.25
 
 async def run_follower(settings: BrokerSettings, *, stop: asyncio.Event) -> None:
     """Run until ``stop`` is set. Raises ``ConfigError`` where the settings or their files are wrong at the start."""
-    try:
-        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileUnreadable(f"cannot make the state folder: {error.strerror}", file=settings.state) from error
-    identify("broker")
-    clock, metrics = SystemClock(), PrometheusObserver()
-    progress = ProgressObserver(metrics, clock, stale_after=settings.metrics.stale_after)
-    facts = {"role": "broker", "agency": settings.agency, "version": version("cgi-hub")}
-    metrics.gauge("cgi_build_info", 1, python=platform.python_version(), **facts)
-    say("process.started", **facts, pid=os.getpid())
+    make_state(settings)
+    clock, metrics, progress = make_observers(settings)
+    say_started(metrics, settings, "broker")
     directory = watch_directory(settings.directory, settings.kafka, settings.state, clock)
     tls = tls_files(settings.kafka)
     tls.check()

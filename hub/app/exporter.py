@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from hub.adapters.clock import SystemClock
-from hub.adapters.files import FileUnreadable
 from hub.adapters.group_lag import GroupLag
 from hub.adapters.jvm_counters import read_kafka_jvm
 from hub.adapters.kafka_figures import Figures, KafkaFigures, TopicFigures
@@ -20,9 +16,9 @@ from hub.adapters.progress import ProgressObserver
 from hub.adapters.prometheus import PrometheusObserver
 from hub.adapters.standing import show_clock_and_certificates
 from hub.app.keys import tls_files
-from hub.app.process import health_served
+from hub.app.process import health_served, make_observers, make_state, say_started
 from hub.errors import UnavailableError
-from hub.log_words import identify, say
+from hub.log_words import say
 from hub.metrics import GaugeName
 from hub.settings import ExporterSettings
 
@@ -52,16 +48,9 @@ JVM_FIGURES: Final[tuple[GaugeName, ...]] = (
 
 async def run_exporter(settings: ExporterSettings, *, stop: asyncio.Event) -> None:
     """Run until ``stop`` is set. Raises ``ConfigError``: the settings, the files, or the cluster refuses us."""
-    try:
-        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileUnreadable(f"cannot make the state folder: {error.strerror}", file=settings.state) from error
-    identify("exporter")
-    clock, metrics = SystemClock(), PrometheusObserver()
-    progress = ProgressObserver(metrics, clock, stale_after=settings.metrics.stale_after)
-    facts = {"role": "exporter", "agency": settings.agency, "version": version("cgi-hub")}
-    metrics.gauge("cgi_build_info", 1, python=platform.python_version(), **facts)
-    say("process.started", **facts, pid=os.getpid())
+    make_state(settings)
+    clock, metrics, progress = make_observers(settings)
+    say_started(metrics, settings, "exporter")
     tls = tls_files(settings.kafka)
     figures = KafkaFigures(settings.kafka.bootstrap, tls, clock)
     progress.expect(WORKER)

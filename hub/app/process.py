@@ -70,26 +70,38 @@ class Process:
     """Where its spans go, if anywhere."""
 
 
-def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Process:
-    """What the process of ``settings`` works with; makes its ``state`` folder. Raises ``ConfigError``."""
+AnySettings = SiteSettings | RouterSettings | ExporterSettings | ConsoleSettings | BrokerSettings
+
+
+def make_state(settings: AnySettings) -> None:
+    """The state folder. Raises ``FileUnreadable``."""
     try:
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise FileUnreadable(f"cannot make the state folder: {error.strerror}", file=settings.state) from error
-    clock = SystemClock()
-    metrics = PrometheusObserver()
-    progress = ProgressObserver(metrics, clock, stale_after=settings.metrics.stale_after)
-    directory = watch_directory(settings.directory, settings.kafka, settings.state, clock)
-    metrics.gauge(
-        "cgi_build_info",
-        1,
-        version=version("cgi-hub"),
-        python=platform.python_version(),
-        role=role,
-        agency=settings.agency,
-    )
+
+
+def make_observers(settings: AnySettings) -> tuple[SystemClock, PrometheusObserver, ProgressObserver]:
+    """The clock, the metrics, and the progress that readiness rests on."""
+    clock, metrics = SystemClock(), PrometheusObserver()
+    return clock, metrics, ProgressObserver(metrics, clock, stale_after=settings.metrics.stale_after)
+
+
+def say_started(metrics: PrometheusObserver, settings: AnySettings, role: Role) -> str:
+    """Say in log and metrics what has started; gives the name by which it stands in each line of the log."""
     named = identify(role)
-    say("process.started", role=role, agency=settings.agency, version=version("cgi-hub"), pid=os.getpid())
+    facts = {"role": role, "agency": settings.agency, "version": version("cgi-hub")}
+    metrics.gauge("cgi_build_info", 1, python=platform.python_version(), **facts)
+    say("process.started", **facts, pid=os.getpid())
+    return named
+
+
+def start_process(settings: SiteSettings | RouterSettings, role: Role) -> Process:
+    """What the process of ``settings`` works with; makes its ``state`` folder. Raises ``ConfigError``."""
+    make_state(settings)
+    clock, metrics, progress = make_observers(settings)
+    directory = watch_directory(settings.directory, settings.kafka, settings.state, clock)
+    named = say_started(metrics, settings, role)
     directory.refresh()
     tracer = make_tracer(settings, role, named)
     process = Process(clock, metrics, progress, Catalog.load(), directory, tracer=tracer)
@@ -171,7 +183,7 @@ async def health_served(
     progress: ProgressObserver,
     clock: SystemClock,
     refresh: Callable[[], None],
-    settings: SiteSettings | RouterSettings | ExporterSettings | ConsoleSettings | BrokerSettings,
+    settings: AnySettings,
     role: Role,
     *,
     state: StateFacts | None = None,

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import platform
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Final
 
 from hub.adapters.clock import SystemClock
-from hub.adapters.files import FileUnreadable
 from hub.adapters.kafka import KafkaProducer
 from hub.adapters.kafka_follower import TopicFollower, read_record
 from hub.adapters.kafka_overview import KafkaOverview
 from hub.adapters.progress import ProgressObserver
-from hub.adapters.prometheus import PrometheusObserver
 from hub.adapters.standing import show_clock_and_certificates
 from hub.adapters.tls import TlsFiles
 from hub.adapters.tuf_signers import read_signatures
 from hub.adapters.watched_directory import WatchedDirectory
 from hub.app.keys import tls_files
-from hub.app.process import following, health_served, watch_directory
+from hub.app.process import following, health_served, make_observers, make_state, say_started, watch_directory
 from hub.catalog import Catalog
 from hub.console.actions import Actions
 from hub.console.audit import AuditTrail
@@ -47,7 +42,7 @@ from hub.console.sources import (
 from hub.console.watch import SLOW_SECONDS, Watch, Watched
 from hub.console.web import Console
 from hub.errors import UnavailableError
-from hub.log_words import identify, say
+from hub.log_words import say
 from hub.ports import Clock
 from hub.settings import ConsoleSettings
 from hub.topics import AUDIT, HEARTBEAT, QUARANTINE, Declaration, Quotas
@@ -134,12 +129,8 @@ async def _directory_there(directory: WatchedDirectory) -> None:
 async def run_console(settings: ConsoleSettings, *, stop: asyncio.Event) -> None:
     """Serve the console until ``stop`` is set. Raises ``ConfigError``, ``InvariantError``, or a group of them."""
     make_state(settings)
-    identify("console")
-    clock, metrics = SystemClock(), PrometheusObserver()
-    progress = ProgressObserver(metrics, clock, stale_after=settings.metrics.stale_after)
-    facts = {"role": "console", "agency": settings.agency, "version": version("cgi-hub")}
-    metrics.gauge("cgi_build_info", 1, python=platform.python_version(), **facts)
-    say("process.started", **facts, pid=os.getpid())
+    clock, metrics, progress = make_observers(settings)
+    say_started(metrics, settings, "console")
     people = People(settings.people)
     tls = ServerTls(settings.tls.certificate, settings.tls.key, settings.tls.people_ca)
     async with AsyncExitStack() as stack:
@@ -217,14 +208,6 @@ async def _tell_progress(watch: Watch, progress: ProgressObserver, clock: Clock)
         if now != seen:
             progress.gauge("cgi_progress_timestamp_seconds", clock.now_ms() / 1000, worker=WORKER)
         seen = now
-
-
-def make_state(settings: ConsoleSettings) -> None:
-    """The state folder. Raises ``FileUnreadable``."""
-    try:
-        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileUnreadable(f"cannot make the state folder: {error.strerror}", file=settings.state) from error
 
 
 async def read_trail_once(settings: ConsoleSettings) -> AuditTrail:

@@ -39,6 +39,12 @@ _SMALL_ORDER: Final = frozenset(
 )
 
 
+def key_halves(raw: bytes) -> tuple[bytes, bytes]:
+    """The post-quantum and the classical half of a raw public key, composite or KEM: each has one holder too (directory
+    1.3)."""
+    return raw[:-32], raw[-32:]
+
+
 class SignatureInvalid(RejectedError):
     """One half of a composite signature, or both, do not verify."""
 

@@ -17,7 +17,7 @@ from hub.model import (
     Agreement,
 )
 from hub.trust.agreement import AgreementDocument, parse_agreement
-from hub.trust.composite import VerifyKey
+from hub.trust.composite import VerifyKey, key_halves
 from hub.trust.index import Index, ListedAgreement
 from hub.trust.kem import KemPublicKey
 from hub.trust.root import Root
@@ -374,14 +374,10 @@ def _listed_holders(parts: DirectoryParts) -> dict[bytes, str]:
             raise DirectoryMalformed("an agency is listed without an identity key", agency=agency.agency)
         listed.append((identity, f"the identity key of {agency.agency}"))
     for key, holder in listed:
-        for half in _halves(key.raw):
+        for half in key_halves(key.raw):
             if holders.setdefault(half, holder) != holder:
                 raise DirectoryKeyShared("one key is listed for two holders", first=holders[half], second=holder)
     return holders
-
-
-def _halves(raw: bytes) -> tuple[bytes, bytes]:
-    return raw[:-32], raw[-32:]  # directory 1.3: half of a key has one holder too
 
 
 def _sharing(statements: Mapping[AgencyId, KeyStatement], holders: Mapping[bytes, str]) -> list[tuple[AgencyId, str]]:
@@ -391,7 +387,7 @@ def _sharing(statements: Mapping[AgencyId, KeyStatement], holders: Mapping[bytes
         keys = [(key.key.raw, f"a signing key of {agency}") for key in statement.signing_keys]
         keys += [(key.key.raw, f"a KEM key of {agency}") for key in statement.kem_keys]
         for raw, use in keys:
-            for half in _halves(raw):
+            for half in key_halves(raw):
                 uses.setdefault(half, []).append((agency, use))
     found: dict[AgencyId, str] = {}
     for half, users in uses.items():

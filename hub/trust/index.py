@@ -5,7 +5,6 @@ docs/spec/directory.md, 5.1. Pure: bytes in, values out; the signature is on the
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -13,12 +12,11 @@ from pydantic import Field, StrictBool, StrictStr, ValidationError
 
 from hub.errors import RejectedError
 from hub.model import AgencyId, NameInvalid, parse_agency_id
+from hub.trust.agreement import AgreementMalformed, check_slug
 from hub.trust.signed_json import Strict, encode_json, first_fault, read_strict_json
 
 MAX_AGENCIES: Final = 256
 MAX_AGREEMENTS: Final = 4_096
-SLUG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-"""An agreement's name in the directory and in the names of files."""
 
 
 class IndexMalformed(RejectedError):
@@ -96,8 +94,10 @@ def parse_index(raw: bytes) -> Index:
     if len(set(slugs)) != len(slugs):
         raise IndexMalformed("not an index: an agreement stands twice")
     for listed in index.agreements:
-        if not SLUG.fullmatch(listed.slug):
-            raise IndexMalformed("not an index: an agreement's name is [A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+        try:
+            check_slug(listed.slug)
+        except AgreementMalformed as error:
+            raise IndexMalformed(f"not an index: {error.message}") from error
         first, second = listed.parties
         if first >= second or first not in codes or second not in codes:
             raise IndexMalformed("not an index: an agreement has two listed parties, ordered", agreement=listed.slug)

@@ -10,7 +10,7 @@ from typing import Final
 
 from hub.errors import ConfigError
 from hub.model import AgencyId
-from hub.trust.composite import VerifyKey
+from hub.trust.composite import VerifyKey, key_halves
 
 MAX_CUSTODIANS: Final = 32
 
@@ -53,6 +53,6 @@ class Root:
             )
         # Half a key shared would let one holder's loss weaken two custodians (directory 3.3).
         keys = [*(c.key for c in self.custodians), *self.online]
-        halves = [half for key in keys for half in (key.raw[:-32], key.raw[-32:])]
+        halves = [half for key in keys for half in key_halves(key.raw)]
         if len(set(halves)) != len(halves):
             raise RootInvalid("two custodians, or one and the operator, share a key, or half of one")
